@@ -1,0 +1,1 @@
+//! Tidegate: write dataflow jobs in Rust, run them anywhere, exactly once.

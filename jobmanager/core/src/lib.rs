@@ -1,0 +1,1 @@
+//! The pure coordinator of Tidegate: execution graph, placement, checkpoints and failover as a state machine.

@@ -1,0 +1,1 @@
+//! Runs the coordinator of Tidegate: the loop, timers, publication and garbage collection.

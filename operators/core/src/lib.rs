@@ -1,0 +1,42 @@
+//! The dataflow model of Tidegate.
+//!
+//! This crate holds what every other room shares: records travel in [`Batch`]es, keys are [`Key`]s spread over
+//! [`KeyGroup`]s, a job is a [`graph::JobGraph`] expanded into an [`plan::ExecutionPlan`], and the traits
+//! [`Operator`], [`Source`](source::Source) and [`Sink`](sink::Sink) are what runs in it. It also holds the vocabulary
+//! that coordinator and workers speak ([`control`]).
+//!
+//! There is no async runtime, no clock, no randomness and no I/O here: time and ids come in as arguments.
+
+mod batch;
+pub mod bug;
+pub mod chain;
+pub mod control;
+mod error;
+mod fault;
+pub mod graph;
+mod id;
+mod io;
+mod key;
+pub mod metrics;
+mod operator;
+mod output;
+pub mod plan;
+pub mod sink;
+pub mod snapshot;
+pub mod source;
+mod time;
+
+pub use batch::{Batch, TARGET_RECORDS, Times};
+pub use error::{BoxError, OperatorError, Severity, TaskError};
+pub use fault::{FaultPoint, Faults};
+pub use id::{
+    Attempt, ChannelId, CheckpointId, Epoch, Generation, JobId, Lineage, NodeId, OperatorUid, TaskId,
+    VertexId, WorkerId,
+};
+pub use io::{BoxFuture, Io};
+pub use key::{
+    EncodeKey, Key, KeyEncoder, KeyGroup, KeyGroupRange, KeyProbe, KeySelector, KeySpace, hash_bytes,
+};
+pub use operator::{Operator, OperatorContext, OperatorLifecycle, Position, Progress, TwoInputOperator};
+pub use output::{Barrier, BarrierKind, Control, Flow, OperatorVisitor, Output, Push, VisitOperators};
+pub use time::{EventTime, ProcessingTime};

@@ -1,0 +1,295 @@
+//! What an operator is to the engine.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering::Relaxed},
+};
+
+use crate::{
+    batch::Batch,
+    error::OperatorError,
+    id::{OperatorUid, TaskId},
+    io::Io,
+    key::{KeyGroupRange, KeySpace},
+    metrics::{Counter, TaskMetrics},
+    output::{Barrier, Output},
+    snapshot::{KeyedState, OperatorState, RestoredState},
+    time::{EventTime, ProcessingTime},
+};
+
+/// Whether a step finished its work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Progress {
+    /// Nothing is left: the next input may come.
+    Done,
+    /// The output filled up first. `resume` is called, when there is room, until it is done.
+    More,
+}
+
+/// What an operator instance knows about itself and its surroundings. Cheap to share; one per operator and task.
+pub struct OperatorContext {
+    /// The operator's uid; generated from its place for operators that keep no state.
+    pub uid: OperatorUid,
+    /// The task that runs it.
+    pub task: TaskId,
+    /// How many parallel tasks there are.
+    pub parallelism: u32,
+    /// The job's key groups.
+    pub space: KeySpace,
+    /// The key groups of this task.
+    pub key_groups: KeyGroupRange,
+    /// Where I/O may be started.
+    pub io: Arc<dyn Io>,
+    /// The task's counters.
+    pub metrics: Arc<TaskMetrics>,
+    /// The task's clock and its record of a panic.
+    pub probe: Arc<TaskProbe>,
+    received: Counter,
+}
+
+/// What the executor shows its operators, and what a panicking operator leaves behind.
+#[derive(Debug, Default)]
+pub struct TaskProbe {
+    now: AtomicI64,
+    watermark: AtomicI64,
+    panicked: Mutex<Option<(OperatorUid, u64)>>,
+}
+
+impl TaskProbe {
+    /// A probe at the given time whose watermark has said nothing yet.
+    pub fn new(now: ProcessingTime) -> Arc<Self> {
+        let probe = Self::default();
+        probe.set_now(now);
+        probe.set_watermark(EventTime::MIN);
+        Arc::new(probe)
+    }
+
+    /// Moves the clock. The executor does so before it runs the task.
+    pub fn set_now(&self, now: ProcessingTime) {
+        self.now.store(now.0, Relaxed);
+    }
+
+    /// The processing time of this run.
+    pub fn now(&self) -> ProcessingTime {
+        ProcessingTime(self.now.load(Relaxed))
+    }
+
+    /// Records the task's watermark.
+    pub fn set_watermark(&self, watermark: EventTime) {
+        self.watermark.store(watermark.0, Relaxed);
+    }
+
+    /// The task's watermark.
+    pub fn watermark(&self) -> EventTime {
+        EventTime(self.watermark.load(Relaxed))
+    }
+
+    /// The operator that panicked and the position of the record it held, if it was in its record loop.
+    pub fn take_panicked(&self) -> Option<(OperatorUid, u64)> {
+        self.panicked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    fn note_panic(&self, operator: &OperatorUid, position: u64) {
+        let mut slot = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
+        // Unwinding passes the innermost operator first: it is the one to blame.
+        slot.get_or_insert_with(|| (operator.clone(), position));
+    }
+}
+
+impl OperatorContext {
+    /// A context for an operator of `task`.
+    pub fn new(
+        uid: OperatorUid,
+        task: TaskId,
+        parallelism: u32,
+        space: KeySpace,
+        io: Arc<dyn Io>,
+        metrics: Arc<TaskMetrics>,
+        probe: Arc<TaskProbe>,
+    ) -> Self {
+        let key_groups = space.range_of(task.index, parallelism);
+        Self {
+            uid,
+            task,
+            parallelism,
+            space,
+            key_groups,
+            io,
+            metrics,
+            probe,
+            received: Counter::default(),
+        }
+    }
+
+    /// The task's index among the parallel ones.
+    pub fn index(&self) -> u32 {
+        self.task.index
+    }
+
+    /// The processing time of this run; it stands still within a run.
+    pub fn now(&self) -> ProcessingTime {
+        self.probe.now()
+    }
+
+    /// The task's watermark.
+    pub fn watermark(&self) -> EventTime {
+        self.probe.watermark()
+    }
+
+    /// Starts to count through the records of the current batch, so that a panic can name the one it struck.
+    #[inline]
+    pub fn position(&self) -> Position<'_> {
+        Position {
+            context: self,
+            index: 0,
+        }
+    }
+
+    /// Notes that a batch of `count` records has been taken in.
+    pub fn add_received(&self, count: usize) {
+        self.received.add(count as u64);
+    }
+}
+
+/// A count through a batch that costs nothing unless the thread panics while it lives.
+pub struct Position<'a> {
+    context: &'a OperatorContext,
+    index: u64,
+}
+
+impl Position<'_> {
+    /// Call before each record's user code.
+    #[inline]
+    pub fn advance(&mut self) {
+        self.index += 1;
+    }
+
+    /// The current record's place among all that the operator has received in this attempt, from 0.
+    pub fn absolute(&self) -> u64 {
+        self.context.received.get() + self.index.saturating_sub(1)
+    }
+
+    /// The error of user code for the current record.
+    pub fn error(&self, cause: impl Into<crate::BoxError>) -> OperatorError {
+        OperatorError::Record {
+            position: self.absolute(),
+            cause: cause.into(),
+        }
+    }
+}
+
+impl Drop for Position<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.context.probe.note_panic(&self.context.uid, self.absolute());
+        }
+    }
+}
+
+/// The part of an operator's life that does not depend on its inputs.
+///
+/// Every method is called on the executor thread, between batches. Steps that may emit much return
+/// [`Progress::More`] when [`Output::is_full`] says so, and go on in [`resume`](Self::resume).
+pub trait OperatorLifecycle<O>: Send {
+    /// Called once, before state is restored and before the first record.
+    fn open(&mut self, context: &OperatorContext) -> Result<(), OperatorError> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// The operator's keyed state tables, always the same and in the same order.
+    fn keyed_states(&mut self) -> Vec<&mut dyn KeyedState> {
+        Vec::new()
+    }
+
+    /// The operator's state that is not keyed, as of `barrier`. Must be small.
+    fn snapshot(&mut self, barrier: &Barrier) -> Result<Vec<OperatorState>, OperatorError> {
+        let _ = barrier;
+        Ok(Vec::new())
+    }
+
+    /// Takes back state that is not keyed: that of *all* former tasks of this operator, to pick from.
+    fn restore(&mut self, state: &RestoredState) -> Result<(), OperatorError> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// Continues what returned [`Progress::More`].
+    fn resume(&mut self, out: &mut Output<O>, context: &OperatorContext) -> Result<Progress, OperatorError> {
+        let _ = (out, context);
+        Ok(Progress::Done)
+    }
+
+    /// Event time has come so far: no record at or before it is expected any more. The watermark is passed on
+    /// downstream once this is done.
+    fn on_watermark(
+        &mut self,
+        watermark: EventTime,
+        out: &mut Output<O>,
+        context: &OperatorContext,
+    ) -> Result<Progress, OperatorError> {
+        let _ = (watermark, out, context);
+        Ok(Progress::Done)
+    }
+
+    /// When the operator wants [`on_timer`](Self::on_timer) to be called next, if at all.
+    fn next_timer(&self) -> Option<ProcessingTime> {
+        None
+    }
+
+    /// The processing time that [`next_timer`](Self::next_timer) asked for has come.
+    fn on_timer(
+        &mut self,
+        out: &mut Output<O>,
+        context: &OperatorContext,
+    ) -> Result<Progress, OperatorError> {
+        let _ = (out, context);
+        Ok(Progress::Done)
+    }
+
+    /// All inputs have ended for good. A last checkpoint still follows.
+    fn on_end(&mut self, out: &mut Output<O>, context: &OperatorContext) -> Result<Progress, OperatorError> {
+        let _ = (out, context);
+        Ok(Progress::Done)
+    }
+
+    /// Called once when the task ends for whatever reason but a crash.
+    fn close(&mut self) -> Result<(), OperatorError> {
+        Ok(())
+    }
+}
+
+/// An operator with one input.
+pub trait Operator<I, O>: OperatorLifecycle<O> {
+    /// Takes in a batch and emits what follows from it.
+    fn process(
+        &mut self,
+        batch: Batch<I>,
+        out: &mut Output<O>,
+        context: &OperatorContext,
+    ) -> Result<Progress, OperatorError>;
+}
+
+/// An operator with two inputs of different types.
+pub trait TwoInputOperator<A, B, O>: OperatorLifecycle<O> {
+    /// Takes in a batch of the first input.
+    fn process_left(
+        &mut self,
+        batch: Batch<A>,
+        out: &mut Output<O>,
+        context: &OperatorContext,
+    ) -> Result<Progress, OperatorError>;
+
+    /// Takes in a batch of the second input.
+    fn process_right(
+        &mut self,
+        batch: Batch<B>,
+        out: &mut Output<O>,
+        context: &OperatorContext,
+    ) -> Result<Progress, OperatorError>;
+}

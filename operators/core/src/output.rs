@@ -1,0 +1,205 @@
+//! Where operators emit, and what flows between operators of one chain.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{Batch, TARGET_RECORDS},
+    chain::{ChainError, ChainedOperator},
+    id::CheckpointId,
+    time::EventTime,
+};
+
+/// Whether whatever comes next can take more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Flow {
+    /// There is room.
+    Ready,
+    /// What was given is kept, but nothing more should be given until `drain` says ready.
+    Blocked,
+}
+
+impl Flow {
+    /// Blocked if either is.
+    pub fn and(self, other: Self) -> Self {
+        if self == Self::Ready { other } else { Self::Blocked }
+    }
+}
+
+/// Why a checkpoint is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum BarrierKind {
+    /// Regular: what changed since the last claimed checkpoint.
+    Checkpoint,
+    /// Self-contained: everything is written as base.
+    Savepoint,
+    /// Regular, and sources stop reading after it; it is no end of input.
+    Suspend,
+    /// Self-contained, and sources stop reading after it.
+    SuspendWithSavepoint,
+}
+
+impl BarrierKind {
+    /// Whether everything is to be written.
+    pub fn is_full(self) -> bool {
+        matches!(self, Self::Savepoint | Self::SuspendWithSavepoint)
+    }
+
+    /// Whether sources stop after the barrier.
+    pub fn suspends(self) -> bool {
+        matches!(self, Self::Suspend | Self::SuspendWithSavepoint)
+    }
+}
+
+/// Divides a stream into what belongs to a checkpoint and what comes after.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Barrier {
+    /// The checkpoint it belongs to.
+    pub checkpoint: CheckpointId,
+    /// The last claimed checkpoint, from which changes are measured; `None` when there is none.
+    pub since: Option<CheckpointId>,
+    /// Why it is taken.
+    pub kind: BarrierKind,
+}
+
+/// What travels between records, in order with them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Control {
+    /// No record at or before this event time is expected any more.
+    Watermark(EventTime),
+    /// The channel will say nothing for a while and does not hold back event time.
+    Idle,
+    /// A checkpoint's dividing line.
+    Barrier(Barrier),
+    /// Nothing follows.
+    End,
+}
+
+/// Visits the operators of a chain, head first.
+pub type OperatorVisitor<'a> = dyn FnMut(&mut dyn ChainedOperator) -> Result<(), ChainError> + 'a;
+
+/// A part of a chain whose operators can be visited.
+pub trait VisitOperators {
+    /// Calls `visitor` for every operator from here on, head first.
+    fn visit(&mut self, visitor: &mut OperatorVisitor<'_>) -> Result<(), ChainError>;
+}
+
+/// The receiving end of a link within a chain. Nothing given to it is ever lost or refused: when it answers
+/// [`Flow::Blocked`], it has kept what it was given and asks to be [drained](Push::drain) before more comes.
+pub trait Push<T>: VisitOperators + Send {
+    /// Takes a batch.
+    fn push(&mut self, batch: Batch<T>) -> Result<Flow, ChainError>;
+
+    /// Takes a control element, in order after all batches pushed before.
+    fn control(&mut self, control: Control) -> Result<Flow, ChainError>;
+
+    /// Goes on with whatever is pending, deepest first. [`Flow::Ready`] means that nothing is.
+    fn drain(&mut self) -> Result<Flow, ChainError>;
+
+    /// Hands on buffered records, however few.
+    fn flush(&mut self) -> Result<Flow, ChainError>;
+}
+
+/// Where an operator emits. Records gather into batches of [`TARGET_RECORDS`] and go to the next link.
+///
+/// Emission never fails and never blocks: a failure further down surfaces after the operator returns. An operator
+/// that emits more than about one record for each it takes asks [`is_full`](Self::is_full) in its loop.
+pub struct Output<O> {
+    batch: Batch<O>,
+    next: Box<dyn Push<O>>,
+    flow: Flow,
+    failure: Option<ChainError>,
+}
+
+impl<O> Output<O> {
+    /// An output in front of `next`.
+    pub fn new(next: Box<dyn Push<O>>) -> Self {
+        Self {
+            batch: Batch::new(),
+            next,
+            flow: Flow::Ready,
+            failure: None,
+        }
+    }
+
+    /// Emits one record.
+    #[inline]
+    pub fn emit(&mut self, record: O, time: Option<EventTime>) {
+        if self.batch.records.capacity() == 0 {
+            self.batch.records.reserve_exact(TARGET_RECORDS);
+        }
+        self.batch.push(record, time);
+        if self.batch.len() >= TARGET_RECORDS {
+            self.hand_on();
+        }
+    }
+
+    /// Emits a whole batch, in order after all emitted before.
+    pub fn emit_batch(&mut self, batch: Batch<O>) {
+        self.hand_on();
+        if !batch.is_empty() {
+            self.give(batch);
+        }
+    }
+
+    /// Whether the operator should pause at its next convenience: downstream is pending, or has failed.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.flow == Flow::Blocked || self.failure.is_some()
+    }
+
+    fn hand_on(&mut self) {
+        if !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.give(batch);
+        }
+    }
+
+    fn give(&mut self, batch: Batch<O>) {
+        if self.failure.is_some() {
+            return;
+        }
+        match self.next.push(batch) {
+            Ok(flow) => self.flow = self.flow.and(flow),
+            Err(failure) => self.failure = Some(failure),
+        }
+    }
+
+    /// Hands on what has been emitted so far; for whoever runs the operator, after each of its steps.
+    pub fn settle(&mut self) -> Result<Flow, ChainError> {
+        self.hand_on();
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(self.flow),
+        }
+    }
+
+    /// Sends a control element after everything emitted so far.
+    pub fn control(&mut self, control: Control) -> Result<Flow, ChainError> {
+        let _ = self.settle()?;
+        self.flow = self.flow.and(self.next.control(control)?);
+        Ok(self.flow)
+    }
+
+    /// Drains what comes next.
+    pub fn drain(&mut self) -> Result<Flow, ChainError> {
+        let _ = self.settle()?;
+        if self.flow == Flow::Blocked {
+            self.flow = self.next.drain()?;
+        }
+        Ok(self.flow)
+    }
+
+    /// Flushes everything from here on.
+    pub fn flush(&mut self) -> Result<Flow, ChainError> {
+        let _ = self.settle()?;
+        self.flow = self.flow.and(self.next.flush()?);
+        Ok(self.flow)
+    }
+}
+
+impl<O> VisitOperators for Output<O> {
+    fn visit(&mut self, visitor: &mut OperatorVisitor<'_>) -> Result<(), ChainError> {
+        self.next.visit(visitor)
+    }
+}

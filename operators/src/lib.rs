@@ -1,0 +1,1 @@
+//! Built-in operators of Tidegate and the operator test harness.

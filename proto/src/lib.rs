@@ -1,0 +1,1 @@
+//! Wire and storage messages of Tidegate and their conversions.

@@ -1,0 +1,1 @@
+//! Keyed state tables of Tidegate and the encoding of snapshot segments.

@@ -1,0 +1,1 @@
+//! The worker runtime of Tidegate: executor, tasks, alignment, checkpoint participation.
