@@ -162,7 +162,7 @@ impl<A: Accept<O>, O> Stage<A, O> {
         if self.is_pending() {
             // Whoever emitted this had not noticed yet; it is at most one step's worth.
             self.waiting.push_back(element);
-            return Ok(Flow::Blocked);
+            return Ok(Flow::Pending);
         }
         self.start(element)
     }
@@ -199,7 +199,7 @@ impl<A: Accept<O>, O> Stage<A, O> {
         match (progress, cause) {
             (Progress::More, cause) => {
                 self.step = cause;
-                Ok(Flow::Blocked)
+                Ok(if flow.is_ready() { Flow::Pending } else { flow })
             }
             (Progress::Done, Step::Control(control)) => {
                 self.step = Step::Nothing;
@@ -214,8 +214,9 @@ impl<A: Accept<O>, O> Stage<A, O> {
 
     /// At most one step of this operator, so that the executor keeps its budget.
     fn drain(&mut self) -> Result<Flow, ChainError> {
-        if self.out.drain()? == Flow::Blocked {
-            return Ok(Flow::Blocked);
+        let below = self.out.drain()?;
+        if !below.is_ready() {
+            return Ok(below);
         }
         let flow = match self.step {
             Step::Nothing => match self.waiting.pop_front() {
@@ -227,12 +228,12 @@ impl<A: Accept<O>, O> Stage<A, O> {
                 self.finish(cause, result)?
             }
         };
-        Ok(if self.is_pending() { Flow::Blocked } else { flow })
+        Ok(if self.is_pending() && flow.is_ready() { Flow::Pending } else { flow })
     }
 
     fn flush(&mut self) -> Result<Flow, ChainError> {
         let flow = self.out.flush()?;
-        Ok(if self.is_pending() { Flow::Blocked } else { flow })
+        Ok(if self.is_pending() && flow.is_ready() { Flow::Pending } else { flow })
     }
 }
 
@@ -263,7 +264,7 @@ impl<A: Accept<O>, O> ChainedOperator for Stage<A, O> {
 
     fn on_timer(&mut self) -> Result<Flow, ChainError> {
         if self.is_pending() || self.out.is_full() {
-            return Ok(Flow::Blocked);
+            return Ok(Flow::Pending);
         }
         let result = self.op.on_timer(&mut self.out, &self.context);
         self.finish(Step::Records, result)
@@ -386,7 +387,7 @@ impl<T> FanOut<T> {
     ) -> Result<Flow, ChainError> {
         let mut flow = Flow::Ready;
         for branch in &mut self.branches {
-            branch.flow = branch.flow.and(step(branch.next.as_mut())?);
+            branch.flow = step(branch.next.as_mut())?;
             flow = flow.and(branch.flow);
         }
         Ok(flow)
@@ -419,7 +420,7 @@ impl<T: Clone + Send> Push<T> for FanOut<T> {
     fn drain(&mut self) -> Result<Flow, ChainError> {
         let mut flow = Flow::Ready;
         for branch in &mut self.branches {
-            if branch.flow == Flow::Blocked {
+            if !branch.flow.is_ready() {
                 branch.flow = branch.next.drain()?;
             }
             flow = flow.and(branch.flow);

@@ -9,20 +9,31 @@ use crate::{
     time::EventTime,
 };
 
-/// Whether whatever comes next can take more.
+/// Whether whatever comes next can take more. What has been given is kept in every case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum Flow {
-    /// There is room.
+    /// There is room, and nothing is pending.
     Ready,
-    /// What was given is kept, but nothing more should be given until `drain` says ready.
+    /// Work is pending on this thread: nothing more should be given until `drain` says ready; call it soon.
+    Pending,
+    /// Someone else must make room first and will wake the task: nothing more should be given until then.
     Blocked,
 }
 
 impl Flow {
-    /// Blocked if either is.
+    /// Whether more may be given.
+    pub fn is_ready(self) -> bool {
+        self == Self::Ready
+    }
+
+    /// The flow of two links behind one: pending while either has work of its own to do, else blocked while either is.
     pub fn and(self, other: Self) -> Self {
-        if self == Self::Ready { other } else { Self::Blocked }
+        match (self, other) {
+            (Self::Pending, _) | (_, Self::Pending) => Self::Pending,
+            (Self::Blocked, _) | (_, Self::Blocked) => Self::Blocked,
+            (Self::Ready, Self::Ready) => Self::Ready,
+        }
     }
 }
 
@@ -85,7 +96,7 @@ pub trait VisitOperators {
 }
 
 /// The receiving end of a link within a chain. Nothing given to it is ever lost or refused: when it answers
-/// [`Flow::Blocked`], it has kept what it was given and asks to be [drained](Push::drain) before more comes.
+/// anything but [`Flow::Ready`], it has kept what it was given and asks to be [drained](Push::drain) before more comes.
 pub trait Push<T>: VisitOperators + Send {
     /// Takes a batch.
     fn push(&mut self, batch: Batch<T>) -> Result<Flow, ChainError>;
@@ -145,7 +156,7 @@ impl<O> Output<O> {
     /// Whether the operator should pause at its next convenience: downstream is pending, or has failed.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.flow == Flow::Blocked || self.failure.is_some()
+        !self.flow.is_ready() || self.failure.is_some()
     }
 
     fn hand_on(&mut self) {
@@ -184,7 +195,7 @@ impl<O> Output<O> {
     /// Drains what comes next.
     pub fn drain(&mut self) -> Result<Flow, ChainError> {
         let _ = self.settle()?;
-        if self.flow == Flow::Blocked {
+        if !self.flow.is_ready() {
             self.flow = self.next.drain()?;
         }
         Ok(self.flow)
