@@ -228,12 +228,20 @@ impl<A: Accept<O>, O> Stage<A, O> {
                 self.finish(cause, result)?
             }
         };
-        Ok(if self.is_pending() && flow.is_ready() { Flow::Pending } else { flow })
+        Ok(if self.is_pending() && flow.is_ready() {
+            Flow::Pending
+        } else {
+            flow
+        })
     }
 
     fn flush(&mut self) -> Result<Flow, ChainError> {
         let flow = self.out.flush()?;
-        Ok(if self.is_pending() && flow.is_ready() { Flow::Pending } else { flow })
+        Ok(if self.is_pending() && flow.is_ready() {
+            Flow::Pending
+        } else {
+            flow
+        })
     }
 }
 

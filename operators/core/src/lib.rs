@@ -21,6 +21,7 @@ pub mod metrics;
 mod operator;
 mod output;
 pub mod plan;
+mod side;
 pub mod sink;
 pub mod snapshot;
 pub mod source;
@@ -39,4 +40,5 @@ pub use key::{
 };
 pub use operator::{Operator, OperatorContext, OperatorLifecycle, Position, Progress, TwoInputOperator};
 pub use output::{Barrier, BarrierKind, Control, Flow, OperatorVisitor, Output, Push, VisitOperators};
+pub use side::{OutputTag, SideOutputs};
 pub use time::{EventTime, ProcessingTime};

@@ -143,8 +143,16 @@ impl OperatorContext {
     /// Starts to count through the records of the current batch, so that a panic can name the one it struck.
     #[inline]
     pub fn position(&self) -> Position<'_> {
+        self.position_from(self.received.get())
+    }
+
+    /// Goes on counting where the next record is the one at `absolute`: for an operator that is resumed in the middle
+    /// of a batch, which has been counted as received by then.
+    #[inline]
+    pub fn position_from(&self, absolute: u64) -> Position<'_> {
         Position {
             context: self,
+            base: absolute,
             index: 0,
         }
     }
@@ -158,6 +166,7 @@ impl OperatorContext {
 /// A count through a batch that costs nothing unless the thread panics while it lives.
 pub struct Position<'a> {
     context: &'a OperatorContext,
+    base: u64,
     index: u64,
 }
 
@@ -170,7 +179,7 @@ impl Position<'_> {
 
     /// The current record's place among all that the operator has received in this attempt, from 0.
     pub fn absolute(&self) -> u64 {
-        self.context.received.get() + self.index.saturating_sub(1)
+        self.base + self.index.saturating_sub(1)
     }
 
     /// The error of user code for the current record.

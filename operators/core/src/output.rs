@@ -6,6 +6,7 @@ use crate::{
     batch::{Batch, TARGET_RECORDS},
     chain::{ChainError, ChainedOperator},
     id::CheckpointId,
+    side::{OutputTag, SideOutputs},
     time::EventTime,
 };
 
@@ -120,16 +121,23 @@ pub struct Output<O> {
     next: Box<dyn Push<O>>,
     flow: Flow,
     failure: Option<ChainError>,
+    sides: SideOutputs,
 }
 
 impl<O> Output<O> {
     /// An output in front of `next`.
     pub fn new(next: Box<dyn Push<O>>) -> Self {
+        Self::with_sides(next, SideOutputs::none())
+    }
+
+    /// An output in front of `next`, with side outputs.
+    pub fn with_sides(next: Box<dyn Push<O>>, sides: SideOutputs) -> Self {
         Self {
             batch: Batch::new(),
             next,
             flow: Flow::Ready,
             failure: None,
+            sides,
         }
     }
 
@@ -153,10 +161,26 @@ impl<O> Output<O> {
         }
     }
 
-    /// Whether the operator should pause at its next convenience: downstream is pending, or has failed.
+    /// A side output, or `None` if nobody reads it.
+    ///
+    /// # Panics
+    /// If the port carries records of another type than the tag says.
+    pub fn side<S: 'static>(&mut self, tag: OutputTag<S>) -> Option<&mut Output<S>> {
+        self.sides.get(tag)
+    }
+
+    /// Emits one record into a side output; it is dropped if nobody reads there.
+    pub fn emit_side<S: 'static>(&mut self, tag: OutputTag<S>, record: S, time: Option<EventTime>) {
+        if let Some(side) = self.side(tag) {
+            side.emit(record, time);
+        }
+    }
+
+    /// Whether the operator should pause at its next convenience: downstream of the main or of a side output is
+    /// pending, or has failed.
     #[inline]
     pub fn is_full(&self) -> bool {
-        !self.flow.is_ready() || self.failure.is_some()
+        !self.flow.is_ready() || self.failure.is_some() || self.sides.is_full()
     }
 
     fn hand_on(&mut self) {
@@ -178,39 +202,42 @@ impl<O> Output<O> {
 
     /// Hands on what has been emitted so far; for whoever runs the operator, after each of its steps.
     pub fn settle(&mut self) -> Result<Flow, ChainError> {
-        self.hand_on();
-        match self.failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(self.flow),
-        }
+        self.settle_main()?;
+        Ok(self.flow.and(self.sides.settle()?))
     }
 
-    /// Sends a control element after everything emitted so far.
+    fn settle_main(&mut self) -> Result<(), ChainError> {
+        self.hand_on();
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Sends a control element after everything emitted so far, on side outputs too.
     pub fn control(&mut self, control: Control) -> Result<Flow, ChainError> {
-        let _ = self.settle()?;
+        self.settle_main()?;
         self.flow = self.flow.and(self.next.control(control)?);
-        Ok(self.flow)
+        Ok(self.flow.and(self.sides.control(control)?))
     }
 
     /// Drains what comes next.
     pub fn drain(&mut self) -> Result<Flow, ChainError> {
-        let _ = self.settle()?;
+        self.settle_main()?;
         if !self.flow.is_ready() {
             self.flow = self.next.drain()?;
         }
-        Ok(self.flow)
+        Ok(self.flow.and(self.sides.drain()?))
     }
 
     /// Flushes everything from here on.
     pub fn flush(&mut self) -> Result<Flow, ChainError> {
-        let _ = self.settle()?;
+        self.settle_main()?;
         self.flow = self.flow.and(self.next.flush()?);
-        Ok(self.flow)
+        Ok(self.flow.and(self.sides.flush()?))
     }
 }
 
 impl<O> VisitOperators for Output<O> {
     fn visit(&mut self, visitor: &mut OperatorVisitor<'_>) -> Result<(), ChainError> {
-        self.next.visit(visitor)
+        self.next.visit(visitor)?;
+        self.sides.visit(visitor)
     }
 }
