@@ -428,9 +428,7 @@ impl<T: Clone + Send> Push<T> for FanOut<T> {
     fn drain(&mut self) -> Result<Flow, ChainError> {
         let mut flow = Flow::Ready;
         for branch in &mut self.branches {
-            if !branch.flow.is_ready() {
-                branch.flow = branch.next.drain()?;
-            }
+            branch.flow = branch.next.drain()?;
             flow = flow.and(branch.flow);
         }
         Ok(flow)

@@ -86,6 +86,12 @@ impl Faults {
         struck
     }
 
+    /// Whether a fault can strike at all; whoever waits for something a dead party would have done, watches out only
+    /// then.
+    pub fn is_armed(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether a fault has struck.
     pub fn is_dead(&self) -> bool {
         self.0.as_ref().is_some_and(|inner| inner.dead.load(SeqCst))

@@ -190,7 +190,13 @@ impl<O> Output<O> {
         }
     }
 
+    /// How many records have been handed on so far.
+    pub fn emitted(&self) -> u64 {
+        self.emitted
+    }
+
     fn give(&mut self, batch: Batch<O>) {
+        self.emitted += batch.len() as u64;
         if self.failure.is_some() {
             return;
         }
