@@ -121,6 +121,7 @@ pub struct Output<O> {
     next: Box<dyn Push<O>>,
     flow: Flow,
     failure: Option<ChainError>,
+    emitted: u64,
     sides: SideOutputs,
 }
 
@@ -137,6 +138,7 @@ impl<O> Output<O> {
             next,
             flow: Flow::Ready,
             failure: None,
+            emitted: 0,
             sides,
         }
     }
@@ -227,9 +229,8 @@ impl<O> Output<O> {
     /// Drains what comes next.
     pub fn drain(&mut self) -> Result<Flow, ChainError> {
         self.settle_main()?;
-        if !self.flow.is_ready() {
-            self.flow = self.next.drain()?;
-        }
+        // Whatever this output last heard: an operator further down may have been left pending by a timer.
+        self.flow = self.next.drain()?;
         Ok(self.flow.and(self.sides.drain()?))
     }
 
