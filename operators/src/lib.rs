@@ -1,1 +1,21 @@
 //! Built-in operators of Tidegate and the operator test harness.
+//!
+//! Operators take whole batches; user code is monomorphised inside their loops and shared by all tasks. Every loop
+//! over user code counts positions, so that an error or a panic names the operator and the record.
+
+mod dead_letter;
+mod filter;
+mod filter_map;
+mod flat_map;
+pub mod harness;
+mod inspect;
+mod map;
+mod split;
+
+pub use dead_letter::{DeadLetter, OnError};
+pub use filter::{Filter, TryFilter};
+pub use filter_map::{FilterMap, TryFilterMap};
+pub use flat_map::{FlatMap, TryFlatMap};
+pub use inspect::{Inspect, TryInspect};
+pub use map::{Map, TryMap};
+pub use split::Split;
