@@ -10,6 +10,8 @@ mod flat_map;
 pub mod harness;
 mod inspect;
 mod map;
+mod sink;
+mod source;
 mod split;
 
 pub use dead_letter::{DeadLetter, OnError};
@@ -18,4 +20,6 @@ pub use filter_map::{FilterMap, TryFilterMap};
 pub use flat_map::{FlatMap, TryFlatMap};
 pub use inspect::{Inspect, TryInspect};
 pub use map::{Map, TryMap};
+pub use sink::{CallbackSink, CollectSink, Collected, DiscardSink, PrintSink};
+pub use source::{GeneratorSource, IteratorSource};
 pub use split::Split;
