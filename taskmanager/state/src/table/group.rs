@@ -1,0 +1,104 @@
+//! What a table knows about each of its key groups.
+
+use hashbrown::{HashTable, hash_table};
+use tidegate_core::{Key, snapshot::BlockKind};
+
+use super::{
+    Table,
+    entry::{Tombstone, unserialisable},
+};
+use crate::{cell::Cell, codec::encode, layout::Layout};
+
+/// What the pending scan writes of a key group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Plan {
+    /// Nothing: the group did not change.
+    Skip,
+    /// A block.
+    Write(BlockKind),
+}
+
+/// A key group of a table.
+pub(super) struct Group<K> {
+    /// The number of live entries.
+    pub(super) live: u32,
+    /// How many entries the current interval has written or deleted.
+    pub(super) changed: u32,
+    /// The same for earlier intervals since the last claimed checkpoint, or a little more.
+    pub(super) unclaimed: u32,
+    /// Whether a claimed checkpoint holds a base.
+    pub(super) has_base: bool,
+    /// What the pending scan writes.
+    pub(super) plan: Plan,
+    /// Records of the pending scan, some of them there before the scan came by.
+    pub(super) records: Vec<u8>,
+    /// Deleted keys of the pending scan whose tombstones had to be stamped anew before it came by.
+    pub(super) buried: Vec<u8>,
+    /// How many keys that is.
+    pub(super) buried_count: u32,
+    pub(super) tombstones: Option<Box<HashTable<Tombstone<K>>>>,
+}
+
+impl<K> Default for Group<K> {
+    fn default() -> Self {
+        Self {
+            live: 0,
+            changed: 0,
+            unclaimed: 0,
+            has_base: false,
+            plan: Plan::Skip,
+            records: Vec::new(),
+            buried: Vec::new(),
+            buried_count: 0,
+            tombstones: None,
+        }
+    }
+}
+
+impl<K> Group<K> {
+    /// Forgets what the pending scan has gathered.
+    pub(super) fn discard(&mut self) {
+        self.plan = Plan::Skip;
+        self.records = Vec::new();
+        self.buried = Vec::new();
+        self.buried_count = 0;
+    }
+}
+
+impl<K: Key, C: Cell> Table<K, C> {
+    /// Leaves a tombstone. A tombstone of an earlier life of the key that the pending scan has yet to write is written
+    /// first.
+    pub(super) fn bury(&mut self, index: usize, key: K, tail: u32) {
+        let current = self.intervals.current();
+        let group = &mut self.groups[index];
+        let tombstones = group.tombstones.get_or_insert_default();
+        let found = tombstones.entry(
+            Layout::table_hash(tail),
+            |tombstone| tombstone.key == key,
+            |tombstone| Layout::table_hash(tombstone.tail),
+        );
+        match found {
+            hash_table::Entry::Occupied(mut occupied) => {
+                let tombstone = occupied.get_mut();
+                if let Some(scan) = &self.scan
+                    && index >= scan.next_group
+                    && group.plan == Plan::Write(BlockKind::Delta)
+                    && scan.window.takes(tombstone.stamp, group.plan)
+                {
+                    group.buried_count += 1;
+                    if let Err(error) = encode(&tombstone.key, &mut group.buried) {
+                        self.failure = Some(unserialisable(&self.name, &error));
+                    }
+                }
+                tombstone.stamp = current;
+            }
+            hash_table::Entry::Vacant(vacant) => {
+                vacant.insert(Tombstone {
+                    key,
+                    stamp: current,
+                    tail,
+                });
+            }
+        }
+    }
+}
