@@ -1,0 +1,1 @@
+//! Whole-house tests of Tidegate. The tests are under `tests/`.
