@@ -2,6 +2,9 @@
 //!
 //! - [`Table`] keeps one [`Cell`] per key on the heap, is read and written in place, and is snapshotted while work goes
 //!   on.
+//! - [`StateRegistry`] holds the states of a user's function and hands out typed handles: [`ValueState`],
+//!   [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`]; [`Timers`] are state, too.
+//! - [`BroadcastState`] and [`OperatorListState`] are for state that is not keyed.
 //!
 //! Everything here is pure: bytes in, bytes out.
 
@@ -11,13 +14,26 @@ pub mod codec;
 mod interval;
 mod layout;
 mod list;
+mod map_table;
+mod operator_state;
 pub mod schema;
+mod scoped;
+mod state;
 mod table;
+mod timers;
 mod ttl;
 
 pub use aggregator::Aggregator;
 pub use cell::{Cell, Timed, Touched, Value};
 pub use interval::{Interval, Stamp};
 pub use list::{Elements, List};
+pub use map_table::MapTable;
+pub use operator_state::{BroadcastState, OperatorListState};
+pub use scoped::BorrowedKey;
+pub use state::{
+    AggregatingState, KeyedContext, ListState, MapState, ReducingState, RegistryError, StateOptions,
+    StateRegistry, ValueState,
+};
 pub use table::{Cursor, Table};
+pub use timers::{Timer, Timers};
 pub use ttl::{Ttl, TtlUpdate};

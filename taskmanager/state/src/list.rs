@@ -57,6 +57,11 @@ impl<T> Elements<T> {
         &self.items
     }
 
+    /// The elements, oldest first, owned.
+    pub fn into_vec(self) -> Vec<T> {
+        self.items
+    }
+
     /// How many of the elements were there at the end of interval `since`.
     fn length_at(&self, since: Stamp) -> usize {
         self.marks
