@@ -40,7 +40,9 @@ pub use io::{BoxFuture, Io};
 pub use key::{
     EncodeKey, Key, KeyEncoder, KeyGroup, KeyGroupRange, KeyProbe, KeySelector, KeySpace, hash_bytes,
 };
-pub use operator::{Operator, OperatorContext, OperatorLifecycle, Position, Progress, TaskProbe, TwoInputOperator};
+pub use operator::{
+    Operator, OperatorContext, OperatorLifecycle, Position, Progress, TaskProbe, TwoInputOperator,
+};
 pub use output::{Barrier, BarrierKind, Control, Flow, OperatorVisitor, Output, Push, VisitOperators};
 pub use side::{OutputTag, SideOutputs};
 pub use time::{EventTime, ProcessingTime};
