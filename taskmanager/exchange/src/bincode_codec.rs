@@ -1,0 +1,247 @@
+//! The default codec: bincode over serde, fixed-width little-endian integers.
+//!
+//! ```text
+//! body = count u32 │ flags u8 │ (time i64, if shared) │ records │ hashes u64 × count, if any │ times i64 × count, if each
+//! ```
+//! Nothing outside this module names the bincode crate.
+
+use bincode::{
+    config::{self, Configuration, Fixint, Limit, LittleEndian},
+    enc::write::Writer,
+    error::EncodeError,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tidegate_core::{Batch, EventTime, Times};
+
+use crate::codec::{BatchCodec, CodecError};
+
+const HEAD: usize = 5;
+const WITH_HASHES: u8 = 1;
+const TIMES_ALL: u8 = 2;
+const TIMES_EACH: u8 = 4;
+/// The most records in one frame: bounds what a hostile count of records without bytes can cost.
+const MAX_RECORDS: usize = 1 << 16;
+/// Bodies up to this size, which is nearly all, decode with it as the limit of any allocation.
+const SMALL_BODY: usize = 256 * 1024;
+/// The limit of any allocation for larger bodies.
+const LARGE_BODY: usize = 64 * 1024 * 1024;
+/// How much memory is set aside before any record has been decoded, at most.
+const EAGER_BYTES: usize = 256 * 1024;
+
+/// bincode over serde, for any record that serde can take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bincode {
+    max_record_bytes: usize,
+}
+
+impl Bincode {
+    /// The default limit of one record: 16 MiB.
+    pub const DEFAULT_MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+
+    /// A codec that refuses records larger than `max_record_bytes`, 64 MiB at most.
+    pub fn new(max_record_bytes: usize) -> Self {
+        Self {
+            max_record_bytes: max_record_bytes.clamp(1, LARGE_BODY / 2),
+        }
+    }
+}
+
+impl Default for Bincode {
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_MAX_RECORD_BYTES)
+    }
+}
+
+fn encoding() -> Configuration<LittleEndian, Fixint> {
+    config::standard().with_little_endian().with_fixed_int_encoding()
+}
+
+fn decoding<const LIMIT: usize>() -> Configuration<LittleEndian, Fixint, Limit<LIMIT>> {
+    encoding().with_limit::<LIMIT>()
+}
+
+struct Append<'a>(&'a mut Vec<u8>);
+
+impl Writer for Append<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> BatchCodec<T> for Bincode {
+    fn encode(
+        &self,
+        batch: &Batch<T>,
+        from: usize,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, CodecError> {
+        let start = out.len();
+        let (mut flags, mut trailer_per_record) = (0, 0);
+        if batch.hashes.is_some() {
+            flags |= WITH_HASHES;
+            trailer_per_record += 8;
+        }
+        out.extend_from_slice(&[0; HEAD]);
+        match &batch.times {
+            Times::None => {}
+            Times::All(time) => {
+                flags |= TIMES_ALL;
+                out.extend_from_slice(&time.0.to_le_bytes());
+            }
+            Times::Each(_) => {
+                flags |= TIMES_EACH;
+                trailer_per_record += 8;
+            }
+        }
+        let mut count = 0;
+        for record in &batch.records[from..] {
+            let before = out.len();
+            let written = bincode::serde::encode_into_writer(record, Append(out), encoding());
+            written.map_err(|error| CodecError::Encode {
+                index: from + count,
+                reason: error.to_string(),
+            })?;
+            let bytes = out.len() - before;
+            if bytes > self.max_record_bytes {
+                return Err(CodecError::RecordTooLarge {
+                    index: from + count,
+                    bytes,
+                    max: self.max_record_bytes,
+                });
+            }
+            if count > 0 && out.len() - start + (count + 1) * trailer_per_record > limit {
+                out.truncate(before);
+                break;
+            }
+            count += 1;
+            if count == MAX_RECORDS {
+                break;
+            }
+        }
+        if let Some(hashes) = &batch.hashes {
+            for hash in &hashes[from..from + count] {
+                out.extend_from_slice(&hash.to_le_bytes());
+            }
+        }
+        if let Times::Each(times) = &batch.times {
+            for time in &times[from..from + count] {
+                out.extend_from_slice(&time.0.to_le_bytes());
+            }
+        }
+        let written = u32::try_from(count).expect("MAX_RECORDS fits");
+        out[start..start + 4].copy_from_slice(&written.to_le_bytes());
+        out[start + 4] = flags;
+        Ok(count)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Batch<T>, CodecError> {
+        let body = Body::split(bytes)?;
+        let records = if bytes.len() <= SMALL_BODY {
+            decode_records::<T, SMALL_BODY>(body.records, body.count)
+        } else {
+            decode_records::<T, LARGE_BODY>(body.records, body.count)
+        }?;
+        Ok(Batch {
+            records,
+            times: match (body.time, body.times) {
+                (Some(time), _) => Times::All(time),
+                (None, Some(times)) => Times::Each(words(times).map(|time| EventTime(time as i64)).collect()),
+                (None, None) => Times::None,
+            },
+            hashes: body.hashes.map(|hashes| words(hashes).collect()),
+        })
+    }
+}
+
+/// The parts of a body, their lengths checked against each other.
+struct Body<'a> {
+    count: usize,
+    time: Option<EventTime>,
+    records: &'a [u8],
+    hashes: Option<&'a [u8]>,
+    times: Option<&'a [u8]>,
+}
+
+impl<'a> Body<'a> {
+    fn split(bytes: &'a [u8]) -> Result<Self, CodecError> {
+        let malformed = |reason| CodecError::Malformed { reason };
+        let (head, mut rest) = bytes
+            .split_first_chunk::<HEAD>()
+            .ok_or(malformed("it is shorter than its head"))?;
+        let [a, b, c, d, flags] = *head;
+        let count = u32::from_le_bytes([a, b, c, d]) as usize;
+        if count > MAX_RECORDS {
+            return Err(malformed("it claims more records than a frame may have"));
+        }
+        if flags & !(WITH_HASHES | TIMES_ALL | TIMES_EACH) != 0
+            || flags & (TIMES_ALL | TIMES_EACH) == TIMES_ALL | TIMES_EACH
+        {
+            return Err(malformed("its flags make no sense"));
+        }
+        let mut time = None;
+        if flags & TIMES_ALL != 0 {
+            let (shared, after) = rest
+                .split_first_chunk::<8>()
+                .ok_or(malformed("its shared time is cut off"))?;
+            time = Some(EventTime(i64::from_le_bytes(*shared)));
+            rest = after;
+        }
+        let mut column = |wanted: bool| {
+            wanted
+                .then(|| {
+                    let start = rest
+                        .len()
+                        .checked_sub(count * 8)
+                        .ok_or(malformed("its times or hashes are cut off"))?;
+                    let (before, column) = rest.split_at(start);
+                    rest = before;
+                    Ok(column)
+                })
+                .transpose()
+        };
+        let times = column(flags & TIMES_EACH != 0)?;
+        let hashes = column(flags & WITH_HASHES != 0)?;
+        Ok(Self {
+            count,
+            time,
+            records: rest,
+            hashes,
+            times,
+        })
+    }
+}
+
+fn words(column: &[u8]) -> impl Iterator<Item = u64> {
+    column
+        .chunks_exact(8)
+        .map(|word| u64::from_le_bytes(word.try_into().expect("chunks of eight")))
+}
+
+fn decode_records<T: DeserializeOwned, const LIMIT: usize>(
+    mut bytes: &[u8],
+    count: usize,
+) -> Result<Vec<T>, CodecError> {
+    let eager = (EAGER_BYTES.max(bytes.len()) / size_of::<T>().max(1)).max(1);
+    let mut records = Vec::with_capacity(count.min(eager));
+    for index in 0..count {
+        let (record, read) =
+            bincode::serde::decode_from_slice(bytes, decoding::<LIMIT>()).map_err(|error| {
+                CodecError::Decode {
+                    index,
+                    reason: error.to_string(),
+                }
+            })?;
+        bytes = bytes.get(read..).unwrap_or_default();
+        records.push(record);
+    }
+    if bytes.is_empty() {
+        Ok(records)
+    } else {
+        Err(CodecError::Malformed {
+            reason: "bytes are left after its last record",
+        })
+    }
+}

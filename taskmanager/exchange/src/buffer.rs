@@ -1,0 +1,99 @@
+//! Records on their way into a channel, gathered until they are worth handing over.
+
+use tidegate_core::{Batch, EventTime, TARGET_RECORDS, Times};
+
+/// The size of records, in memory, that a batch should hold.
+const TARGET_BYTES: usize = 32 * 1024;
+/// Even large records share the cost of handing over.
+const MIN_RECORDS: usize = 32;
+
+/// How many records of type `T` make a batch: [`TARGET_RECORDS`], or about 32 KiB of them.
+pub(crate) fn target_records<T>() -> usize {
+    (TARGET_BYTES / size_of::<T>().max(1)).clamp(MIN_RECORDS, TARGET_RECORDS)
+}
+
+/// A batch in the making.
+pub(crate) struct Buffer<T> {
+    records: Vec<T>,
+    times: Times,
+    hashes: Vec<u64>,
+}
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            times: Times::None,
+            hashes: Vec::new(),
+        }
+    }
+}
+
+impl<T> Buffer<T> {
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.records.capacity() > 0
+    }
+
+    /// Makes room for a whole batch at once, in vectors used before if there are any.
+    pub(crate) fn prepare(&mut self, spare: Option<Batch<T>>, keyed: bool) {
+        if let Some(spare) = spare {
+            self.records = spare.records;
+            self.hashes = spare.hashes.unwrap_or_default();
+        }
+        let target = target_records::<T>();
+        self.records.reserve(target);
+        if keyed {
+            self.hashes.reserve(target);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, record: T, hash: u64) {
+        self.records.push(record);
+        self.hashes.push(hash);
+    }
+
+    #[inline]
+    pub(crate) fn push_timed(&mut self, record: T, time: Option<EventTime>, hash: u64) {
+        self.times.push(time, self.records.len());
+        self.push(record, hash);
+    }
+
+    /// Appends all records of a batch.
+    pub(crate) fn append(&mut self, mut batch: Batch<T>) {
+        let before = self.records.len();
+        match (&self.times, &batch.times) {
+            (Times::None, Times::None) => {}
+            _ => (0..batch.len()).for_each(|index| self.times.push(batch.time(index), before + index)),
+        }
+        if let Some(hashes) = &mut batch.hashes {
+            self.hashes.append(hashes);
+        }
+        self.records.append(&mut batch.records);
+    }
+
+    /// Begins with a whole batch, as it is.
+    pub(crate) fn adopt(&mut self, batch: Batch<T>) {
+        self.records = batch.records;
+        self.times = batch.times;
+        self.hashes = batch.hashes.unwrap_or_default();
+    }
+
+    /// The batch made so far.
+    pub(crate) fn take(&mut self, keyed: bool) -> Batch<T> {
+        let hashes = std::mem::take(&mut self.hashes);
+        Batch {
+            records: std::mem::take(&mut self.records),
+            times: std::mem::take(&mut self.times),
+            hashes: keyed.then_some(hashes),
+        }
+    }
+}

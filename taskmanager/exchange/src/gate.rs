@@ -1,0 +1,80 @@
+//! A sender's credit where two threads meet: the executor that spends it, and the network thread that brings grants.
+
+use std::time::Instant;
+
+use crate::{
+    credit::{Grant, SenderCredit},
+    meter::ChannelMeter,
+    sync::{Arc, Mutex, lock},
+    wake::TaskWaker,
+};
+
+/// Admits frames as credit allows, and wakes the sending task when a grant comes that it waits for.
+///
+/// The lock is a leaf, held for a few instructions, once per frame and once per grant.
+pub(crate) struct CreditGate {
+    state: Mutex<State>,
+    waker: TaskWaker,
+    meter: Arc<ChannelMeter>,
+}
+
+#[derive(Default)]
+struct State {
+    credit: SenderCredit,
+    /// Since when the sender has waited for credit.
+    starved_since: Option<Instant>,
+}
+
+impl CreditGate {
+    pub(crate) fn new(waker: TaskWaker, meter: Arc<ChannelMeter>) -> Self {
+        Self {
+            state: Mutex::new(State::default()),
+            waker,
+            meter,
+        }
+    }
+
+    /// How large the next frame may be. `None` means that the task will be woken when that changes.
+    pub(crate) fn room(&self) -> Option<u64> {
+        let mut state = lock(&self.state);
+        let room = state.credit.room();
+        if room.is_none() {
+            state.starved_since.get_or_insert_with(Instant::now);
+        }
+        room
+    }
+
+    /// Spends credit for a frame that cannot be made smaller. `false` means that there is not enough yet, and that the
+    /// task will be woken when that changes.
+    pub(crate) fn admit(&self, bytes: u64) -> bool {
+        let mut state = lock(&self.state);
+        let admitted = state.credit.may_send(bytes);
+        if admitted {
+            state.credit.spend(bytes);
+            self.meter.credit.set(state.credit.available());
+        } else {
+            state.starved_since.get_or_insert_with(Instant::now);
+        }
+        admitted
+    }
+
+    /// Takes a grant.
+    pub(crate) fn grant(&self, grant: Grant) {
+        let starved_since = {
+            let mut state = lock(&self.state);
+            state.credit.grant(grant);
+            self.meter.credit.set(state.credit.available());
+            state.starved_since.take()
+        };
+        if let Some(since) = starved_since {
+            let waited = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.meter.starved_ns.add(waited);
+            self.waker.wake();
+        }
+    }
+
+    /// Wakes the task whatever it waits for: its channel has failed, or the connection has room again.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+}

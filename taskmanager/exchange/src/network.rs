@@ -1,0 +1,462 @@
+//! A worker's data connections: one listener, one connection per peer and direction, channels over them.
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tidegate_core::{ChannelId, WorkerId};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    task::{AbortHandle, JoinHandle},
+};
+
+use crate::{
+    bincode_codec::Bincode,
+    connection::{self, Accepted, ConnectionError, Dial, Ended},
+    credit::{WindowBounds, WindowBudget},
+    handshake::{Handshake, Identity},
+    inbox::{GrantQueue, Inbox, SharedCredit},
+    outbound::Outbound,
+    registry::{ChannelReading, Registry},
+    remote::{MAX_FRAME_BODY, PeerFailure, RemoteReceiver, RemoteSender, SenderShared},
+    wake::TaskWaker,
+};
+
+/// How many connections may come in at once: twice the largest number of workers one would run.
+const MAX_INCOMING: usize = 4096;
+/// What a data body may hold beside its largest record.
+const BODY_OVERHEAD: usize = 1024;
+
+/// Settings of a worker's data connections.
+#[derive(Clone, Debug)]
+pub struct NetworkOptions {
+    /// Where to take connections; port 0 chooses one.
+    pub listen: SocketAddr,
+    /// What the windows of all incoming channels may come to together, in bytes. Every channel gets one frame whatever
+    /// this says.
+    pub budget_bytes: u64,
+    /// The largest window of one channel, in bytes.
+    pub max_window_bytes: u64,
+    /// The largest encoded record, in bytes; that of the edges' codecs.
+    pub max_record_bytes: usize,
+    /// How long connecting may take, the time included that the peer takes to begin the attempt.
+    pub connect_timeout: Duration,
+}
+
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            budget_bytes: 64 * 1024 * 1024,
+            max_window_bytes: 4 * 1024 * 1024,
+            max_record_bytes: Bincode::DEFAULT_MAX_RECORD_BYTES,
+            connect_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a worker is told when an attempt begins.
+#[derive(Clone, Debug)]
+pub struct AttemptOptions {
+    /// What this worker is.
+    pub identity: Identity,
+    /// Where the other workers take connections.
+    pub peers: Vec<(WorkerId, SocketAddr)>,
+}
+
+/// Why a channel cannot be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// No attempt has begun.
+    #[error("channel {channel} cannot be opened: no attempt has begun on this worker")]
+    NoAttempt {
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// The peer is not in the attempt.
+    #[error("channel {channel} cannot be opened: worker {peer} is not part of the attempt")]
+    UnknownPeer {
+        /// The channel.
+        channel: ChannelId,
+        /// The peer.
+        peer: WorkerId,
+    },
+    /// This end of the channel is open already.
+    #[error("channel {channel} is open already; its end can be opened once per attempt")]
+    Duplicate {
+        /// The channel.
+        channel: ChannelId,
+    },
+}
+
+/// Called once per attempt and peer when a connection with it breaks. Not called when the peer closes on purpose.
+pub type OnPeerLost = Arc<dyn Fn(PeerFailure) + Send + Sync>;
+
+/// A worker's data connections. Dropping it closes them.
+///
+/// Its I/O tasks run on the runtime that it is given and only move bytes. Connections outlive attempts where peers stay.
+pub struct Network {
+    inner: Arc<Inner>,
+    accepting: AbortHandle,
+}
+
+struct Inner {
+    options: NetworkOptions,
+    address: SocketAddr,
+    runtime: Handle,
+    on_peer_lost: OnPeerLost,
+    registry: Arc<Registry>,
+    budget: Arc<WindowBudget>,
+    peers: Mutex<Peers>,
+    closing: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Peers {
+    identity: Option<Identity>,
+    links: HashMap<WorkerId, Link>,
+}
+
+/// What there is with one peer.
+struct Link {
+    address: SocketAddr,
+    outbound: Arc<Outbound>,
+    grants: Arc<GrantQueue>,
+    /// The connection to the peer.
+    outgoing: Option<AbortHandle>,
+    /// The connection from the peer, with where it says it takes connections itself.
+    incoming: Option<(AbortHandle, SocketAddr)>,
+}
+
+impl Link {
+    fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            outbound: Arc::default(),
+            grants: Arc::default(),
+            outgoing: None,
+            incoming: None,
+        }
+    }
+
+    /// Drops connections with a worker that had the same number, and what waits for it.
+    fn renew(&mut self, address: SocketAddr) {
+        if self.address != address {
+            self.sever();
+            *self = Self::new(address);
+        }
+        if self.incoming.as_ref().is_some_and(|(_, from)| *from != address) {
+            self.incoming.take().inspect(|(task, _)| task.abort());
+        }
+        self.outbound.clear();
+        self.grants.clear();
+    }
+
+    fn sever(&mut self) {
+        self.outgoing.take().inspect(AbortHandle::abort);
+        self.incoming.take().inspect(|(task, _)| task.abort());
+    }
+}
+
+impl Network {
+    /// Takes connections at the address in `options`, which is returned as it turned out. `on_peer_lost` is called from
+    /// I/O threads and must not block.
+    pub fn bind(
+        options: NetworkOptions,
+        runtime: &Handle,
+        on_peer_lost: impl Fn(PeerFailure) + Send + Sync + 'static,
+    ) -> io::Result<(Self, SocketAddr)> {
+        let listener = std::net::TcpListener::bind(options.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let listener = {
+            let _guard = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        let inner = Arc::new(Inner {
+            budget: Arc::new(WindowBudget::new(options.budget_bytes)),
+            options,
+            address,
+            runtime: runtime.clone(),
+            on_peer_lost: Arc::new(on_peer_lost),
+            registry: Arc::new(Registry::new()),
+            peers: Mutex::default(),
+            closing: watch::Sender::new(false),
+        });
+        let accepting = runtime
+            .spawn(Arc::clone(&inner).accept_all(listener))
+            .abort_handle();
+        Ok((Self { inner, accepting }, address))
+    }
+
+    /// Where connections are taken.
+    pub fn address(&self) -> SocketAddr {
+        self.inner.address
+    }
+
+    /// Begins an attempt: all channels of the one before are forgotten. Connections stay where the peer is the same.
+    pub fn begin_attempt(&self, attempt: AttemptOptions) {
+        let mut peers = self.inner.peers();
+        let keeps_connections = peers.identity.as_ref().is_some_and(|before| {
+            let same_attempt = Identity {
+                attempt: attempt.identity.attempt,
+                ..before.clone()
+            };
+            same_attempt == attempt.identity
+        });
+        if !keeps_connections {
+            peers.links.values_mut().for_each(Link::sever);
+        }
+        peers.links.retain(|worker, link| {
+            let stays = attempt.peers.iter().any(|(peer, _)| peer == worker);
+            if !stays {
+                link.sever();
+            }
+            stays
+        });
+        for (worker, address) in attempt.peers {
+            peers
+                .links
+                .entry(worker)
+                .or_insert_with(|| Link::new(address))
+                .renew(address);
+        }
+        peers.identity = Some(attempt.identity.clone());
+        // Last, with the links in place: connections that waited for the attempt go on from here.
+        self.inner.registry.begin(attempt.identity);
+    }
+
+    /// Ends the attempt: its channels are forgotten, frames that still come are dropped.
+    pub fn end_attempt(&self) {
+        self.inner.registry.end();
+    }
+
+    /// Opens the sending end of a channel. It can send once the receiver has been opened at the other end; `waker` is
+    /// woken then.
+    pub fn open_sender(
+        &self,
+        peer: WorkerId,
+        channel: ChannelId,
+        waker: TaskWaker,
+    ) -> Result<RemoteSender, NetworkError> {
+        let mut peers = self.inner.peers();
+        let identity = peers
+            .identity
+            .clone()
+            .ok_or(NetworkError::NoAttempt { channel })?;
+        let attempt = identity.attempt;
+        let link = peers
+            .links
+            .get_mut(&peer)
+            .ok_or(NetworkError::UnknownPeer { channel, peer })?;
+        let outbound = Arc::clone(&link.outbound);
+        let shared = SenderShared::new(waker.clone());
+        if !self.inner.registry.add_sender(peer, channel, &shared) {
+            return Err(NetworkError::Duplicate { channel });
+        }
+        if link.outgoing.as_ref().is_none_or(AbortHandle::is_finished) {
+            link.outgoing = Some(Inner::dial(&self.inner, identity, peer, link));
+        }
+        Ok(RemoteSender::new(shared, outbound, waker, attempt, peer, channel))
+    }
+
+    /// Opens the receiving end of a channel, and grants the sender its first window. Control elements that came before
+    /// are waiting in it.
+    pub fn open_receiver(
+        &self,
+        peer: WorkerId,
+        channel: ChannelId,
+        waker: TaskWaker,
+    ) -> Result<RemoteReceiver, NetworkError> {
+        let mut receivers = self.open_broadcast_receivers(peer, channel, std::slice::from_ref(&waker))?;
+        Ok(receivers.pop().expect("one receiver per waker"))
+    }
+
+    /// Opens the receiving ends of a channel that several tasks of this worker read: each gets everything, in the order
+    /// of `wakers`, and the slowest returns the credit.
+    pub fn open_broadcast_receivers(
+        &self,
+        peer: WorkerId,
+        channel: ChannelId,
+        wakers: &[TaskWaker],
+    ) -> Result<Vec<RemoteReceiver>, NetworkError> {
+        let peers = self.inner.peers();
+        if peers.identity.is_none() {
+            return Err(NetworkError::NoAttempt { channel });
+        }
+        let link = peers
+            .links
+            .get(&peer)
+            .ok_or(NetworkError::UnknownPeer { channel, peer })?;
+        let bounds = WindowBounds {
+            min: MAX_FRAME_BODY as u64,
+            max: self.inner.options.max_window_bytes.max(MAX_FRAME_BODY as u64),
+        };
+        let credit = SharedCredit::open(
+            channel,
+            wakers.len(),
+            bounds,
+            Arc::clone(&self.inner.budget),
+            Arc::clone(&link.grants),
+        );
+        let inboxes: Vec<_> = wakers
+            .iter()
+            .enumerate()
+            .map(|(consumer, waker)| Inbox::new(waker.clone(), Arc::clone(&credit), consumer))
+            .collect();
+        if !self.inner.registry.add_receivers(peer, channel, inboxes.clone()) {
+            return Err(NetworkError::Duplicate { channel });
+        }
+        // Only now may data come.
+        credit.start();
+        Ok(inboxes.into_iter().map(RemoteReceiver::new).collect())
+    }
+
+    /// All open channel ends with their counters.
+    pub fn channels(&self) -> Vec<ChannelReading> {
+        self.inner.registry.readings()
+    }
+
+    /// How many frames were dropped because their attempt or channel is not, or no longer, there.
+    pub fn dropped_frames(&self) -> u64 {
+        self.inner.registry.dropped()
+    }
+
+    /// What the windows of all incoming channels come to, in bytes.
+    pub fn window_bytes(&self) -> u64 {
+        self.inner.budget.used()
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.inner.registry.end();
+        self.accepting.abort();
+        // Connections say goodbye on their own and end.
+        self.inner.closing.send_replace(true);
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("address", &self.inner.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn peers(&self) -> MutexGuard<'_, Peers> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn max_data_body(&self) -> usize {
+        self.options
+            .max_record_bytes
+            .max(MAX_FRAME_BODY)
+            .saturating_add(BODY_OVERHEAD)
+    }
+
+    fn dial(self: &Arc<Self>, identity: Identity, peer: WorkerId, link: &Link) -> AbortHandle {
+        let dial = Dial {
+            handshake: Handshake {
+                from: identity,
+                to: peer,
+                listen: self.address,
+            },
+            address: link.address,
+            timeout: self.options.connect_timeout,
+            registry: Arc::clone(&self.registry),
+            outbound: Arc::clone(&link.outbound),
+        };
+        let inner = Arc::clone(self);
+        let task = async move {
+            let result = dial.run(inner.closing.subscribe()).await;
+            inner.ended(peer, result);
+        };
+        self.runtime.spawn(task).abort_handle()
+    }
+
+    async fn accept_all(self: Arc<Self>, listener: TcpListener) {
+        let room = Arc::new(Semaphore::new(MAX_INCOMING));
+        loop {
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let inner = Arc::clone(&self);
+                    self.runtime.spawn(async move {
+                        inner.serve(stream).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: connections that end make room.
+                    tracing::warn!(%error, "data connection not accepted");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let patience = self.options.connect_timeout;
+        let mut closing = self.closing.subscribe();
+        let accepted = tokio::select! {
+            accepted = connection::accept(stream, &self.registry, self.max_data_body(), patience) => accepted,
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        let accepted = match accepted {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(%error, "data connection not opened");
+                return;
+            }
+        };
+        if let Some(running) = Self::admit(&self, accepted, closing) {
+            let _ = running.await;
+        }
+    }
+
+    /// Puts a connection that was let in in its place, and runs it apart so that it can be told to end.
+    fn admit(self: &Arc<Self>, accepted: Accepted, closing: watch::Receiver<bool>) -> Option<JoinHandle<()>> {
+        let (peer, listen) = (accepted.peer(), accepted.handshake.listen);
+        let inner = Arc::clone(self);
+        let mut peers = self.peers();
+        let link = peers.links.get_mut(&peer)?;
+        let grants = Arc::clone(&link.grants);
+        let running = self.runtime.spawn(async move {
+            let result = accepted.run(&inner.registry, &grants, closing).await;
+            inner.ended(peer, result);
+        });
+        // A peer has one connection; a second replaces it.
+        if let Some((before, _)) = link.incoming.replace((running.abort_handle(), listen)) {
+            before.abort();
+        }
+        Some(running)
+    }
+
+    fn ended(&self, peer: WorkerId, result: Result<Ended, ConnectionError>) {
+        if *self.closing.borrow() {
+            return;
+        }
+        let is_broken = result.is_err();
+        let reason = match result {
+            Ok(Ended::Closed) => "the peer closed it on purpose".to_string(),
+            Err(error) => error.to_string(),
+        };
+        let failure = PeerFailure { worker: peer, reason };
+        if self.registry.lose(&failure) && is_broken {
+            tracing::warn!(worker = %peer, reason = failure.reason, "data connection lost");
+            (self.on_peer_lost)(failure);
+        }
+    }
+}
