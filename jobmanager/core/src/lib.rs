@@ -1,1 +1,33 @@
-//! The pure coordinator of Tidegate: execution graph, placement, checkpoints and failover as a state machine.
+//! The pure coordinator of Tidegate: checkpoints, the epoch chain and failover of one job as a state machine.
+//!
+//! [`Coordinator::handle`] takes the time and a fact ([`Event`]) and answers with intentions ([`Command`]). There is no
+//! clock, no randomness, no task and no store inside, so that a table can assert exact commands and a simulation can run
+//! a thousand clusters in a unit test.
+//!
+//! ```text
+//! Created ──▶ Deploying ──▶ Running ──▶ Finished
+//!    ▲            ▲            │ ├────▶ Suspended
+//!    │            │            │ ├────▶ Cancelling ──▶ Canceled
+//!    │            └─ Restarting ◀┤
+//!    └── (a claim was lost to an older leader)  └────▶ Failing ──▶ Failed
+//! ```
+
+mod assembly;
+mod checkpoint;
+mod command;
+mod coordinator;
+mod event;
+mod opening;
+mod options;
+mod restart;
+mod retention;
+mod running;
+mod status;
+mod stopping;
+
+pub use assembly::{AssemblyError, live_segments};
+pub use command::{CollectionPlan, Command, Notice, SavepointError, SavepointInfo};
+pub use coordinator::Coordinator;
+pub use event::{Chain, Event, RequestId, StoreStep, Tail};
+pub use options::{CheckpointOptions, CoordinatorOptions, JobDescription, RestartStrategy, StartMode};
+pub use status::{CheckpointStatistics, ExceptionRecord, JobState, JobStatus, Outcome};

@@ -1,1 +1,43 @@
-//! Runs the coordinator of Tidegate: the loop, timers, publication and garbage collection.
+//! Runs the coordinator of Tidegate: the loop, its timers, publication and garbage collection on an object store.
+//!
+//! The [`Driver`] is a loop around the pure [`Coordinator`](tidegate_coordinator::Coordinator): it hands in facts, carries
+//! out commands, and starts whatever takes time as a task that comes back as a fact. Workers and people reach it through
+//! its [`DriverHandle`]. There is no server inside.
+//!
+//! ```no_run
+//! # async fn example(job: tidegate_driver::JobDescription) -> Result<(), Box<dyn std::error::Error>> {
+//! use tidegate_driver::{Driver, DriverOptions, JobStore, ORDER_CAPACITY};
+//!
+//! let store = JobStore::open("checkpoints")?;
+//! let (driver, handle) = Driver::new(DriverOptions::default(), job, store);
+//! let running = tokio::spawn(driver.run());
+//! let (orders, mut order_queue) = tokio::sync::mpsc::channel(ORDER_CAPACITY);
+//! let (worker, reports) = handle.attach_worker(4, None, orders).await?;
+//! // The worker takes orders from `order_queue` and answers through `reports`.
+//! let outcome = running.await??;
+//! # Ok(()) }
+//! ```
+
+mod background;
+mod chain;
+mod collection;
+mod driver;
+mod effect;
+mod error;
+mod handle;
+mod inspect;
+mod options;
+pub mod publish;
+mod savepoint;
+mod store;
+
+pub use driver::Driver;
+pub use error::{DriverError, StoreError};
+pub use handle::{DriverGone, DriverHandle, ORDER_CAPACITY, ReportSender, SavepointRequestError};
+pub use inspect::{CheckpointSummary, list_checkpoints, list_savepoints};
+pub use options::{CheckpointSettings, DriverOptions, RestartSettings, StartSetting};
+pub use store::JobStore;
+pub use tidegate_coordinator::{
+    CheckpointStatistics, ExceptionRecord, JobDescription, JobState, JobStatus, Outcome, SavepointError,
+    SavepointInfo,
+};

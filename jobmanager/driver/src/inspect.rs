@@ -1,0 +1,101 @@
+//! Looking into a job's store without running the job.
+
+use tidegate_coordinator::SavepointInfo;
+use tidegate_core::{
+    CheckpointId, Epoch, Generation, Lineage,
+    control::{Manifest, SegmentLocation},
+    epoch::EpochKind,
+    layout,
+};
+use tidegate_proto::decode;
+
+use crate::{chain, error::StoreError, savepoint, store::JobStore};
+
+/// One epoch of a job, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckpointSummary {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Why it was claimed.
+    pub kind: EpochKind,
+    /// By which generation.
+    pub generation: Generation,
+    /// The identity of the run's output.
+    pub lineage: Lineage,
+    /// The checkpoint, unless the epoch is a fresh start.
+    pub checkpoint: Option<CheckpointId>,
+    /// How many tasks it is of.
+    pub tasks: usize,
+    /// How many objects a restore reads, beside the manifest.
+    pub segments: usize,
+    /// How many bytes a restore reads, the manifest included.
+    pub size: u64,
+    /// Whether every task had ended.
+    pub finished: bool,
+    /// Whether sinks are known to have committed it.
+    pub committed: bool,
+    /// When it was claimed, in milliseconds since the Unix epoch.
+    pub written_at_ms: i64,
+}
+
+/// The epochs that are kept, oldest first. Of those, only the tail is sure to be restorable.
+pub async fn list_checkpoints(store: &JobStore) -> Result<Vec<CheckpointSummary>, StoreError> {
+    let chain = chain::read(store).await?;
+    let committed = chain.committed;
+    let records = chain.links.into_iter().chain(chain.tail.map(|tail| tail.record));
+    let mut summaries = Vec::new();
+    for record in records {
+        let mut summary = CheckpointSummary {
+            epoch: record.epoch,
+            kind: record.kind,
+            generation: record.generation,
+            lineage: record.lineage,
+            checkpoint: None,
+            tasks: 0,
+            segments: 0,
+            size: 0,
+            finished: false,
+            committed: committed >= Some(record.epoch),
+            written_at_ms: record.written_at_ms,
+        };
+        if let Some(reference) = record.manifest {
+            let manifest: Manifest = store
+                .get_referenced(&reference, &layout::epoch(record.epoch))
+                .await?;
+            let objects = manifest
+                .segments
+                .iter()
+                .filter(|segment| matches!(segment.location, SegmentLocation::Object(_)));
+            summary.checkpoint = Some(reference.checkpoint);
+            summary.tasks = manifest.tasks.len();
+            summary.segments = objects.clone().count();
+            summary.size = reference.size + objects.map(|segment| segment.size).sum::<u64>();
+            summary.finished = manifest.finished;
+        }
+        summaries.push(summary);
+    }
+    Ok(summaries)
+}
+
+/// The savepoints of a job, by name.
+pub async fn list_savepoints(store: &JobStore) -> Result<Vec<SavepointInfo>, StoreError> {
+    let mut savepoints = Vec::new();
+    for object in store.list(layout::SAVEPOINTS).await? {
+        let name = object.strip_prefix(layout::SAVEPOINTS).and_then(|rest| {
+            rest.strip_prefix('/')?
+                .strip_suffix(savepoint::MANIFEST)?
+                .strip_suffix('/')
+        });
+        let Some(name) = name.filter(|name| !name.contains('/')) else {
+            continue;
+        };
+        // It may be deleted while it is listed.
+        if let Some(bytes) = store.get(&object).await? {
+            let manifest: Manifest = decode(&object, &bytes)?;
+            let folder = savepoint::folder(store, name);
+            let size = bytes.len() as u64;
+            savepoints.push(savepoint::info(name, &folder, manifest.epoch, &manifest, size));
+        }
+    }
+    Ok(savepoints)
+}

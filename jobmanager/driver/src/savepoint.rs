@@ -1,0 +1,197 @@
+//! Savepoints: self-contained copies that nothing else references.
+//!
+//! ```text
+//! savepoints/<name>/segments/<i>    copies
+//! savepoints/<name>/manifest.pb     written last, only if absent: with it the savepoint exists
+//! ```
+//! A savepoint's manifest names segments relative to the savepoint, so that the folder can be moved as a whole.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidegate_coordinator::SavepointInfo;
+use tidegate_core::{
+    Epoch, Generation,
+    control::{Manifest, Segment, SegmentLocation},
+    epoch::ManifestReference,
+    layout,
+};
+use tidegate_proto::{decode, encode};
+
+use crate::{
+    effect::{Import, put_manifest},
+    error::StoreError,
+    publish::{Publication, put_if_absent},
+    store::JobStore,
+};
+
+pub(crate) const MANIFEST: &str = "manifest.pb";
+const LONGEST_NAME: usize = 100;
+
+/// Checks that a savepoint could be called so.
+pub(crate) async fn check_new_name(store: &JobStore, name: &str) -> Result<(), StoreError> {
+    check_name(name)?;
+    match folder(store, name).get(MANIFEST).await? {
+        Some(_) => Err(StoreError::SavepointExists {
+            name: name.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// A name becomes part of a path, so it must not lead anywhere.
+fn check_name(name: &str) -> Result<(), StoreError> {
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if plain && !name.is_empty() && !name.starts_with('.') && name.len() <= LONGEST_NAME {
+        Ok(())
+    } else {
+        Err(StoreError::SavepointName {
+            name: name.to_owned(),
+        })
+    }
+}
+
+pub(crate) fn folder(store: &JobStore, name: &str) -> JobStore {
+    store.folder(layout::SAVEPOINTS).folder(name)
+}
+
+/// Copies a claimed savepoint out of the job.
+pub(crate) async fn export(
+    store: &JobStore,
+    name: &str,
+    epoch: Epoch,
+    manifest: &Manifest,
+) -> Result<SavepointInfo, StoreError> {
+    check_name(name)?;
+    let target = folder(store, name);
+    let mut copy = manifest.clone();
+    for (i, segment) in copy.segments.iter_mut().enumerate() {
+        if let SegmentLocation::Object(object) = &segment.location {
+            // Exports of one name that rival for it must not overwrite each other's copies.
+            let to = format!("segments/{}-{}-{i}", manifest.checkpoint, manifest.generation);
+            store.copy_to(object, &target, &to).await?;
+            segment.location = SegmentLocation::Object(to);
+        }
+    }
+    let body = Bytes::from(encode(&copy));
+    let size = body.len() as u64;
+    match put_if_absent(&target, MANIFEST, body).await? {
+        Publication::Ours => Ok(info(name, &target, epoch, &copy, size)),
+        Publication::Taken(_) => Err(StoreError::SavepointExists {
+            name: name.to_owned(),
+        }),
+    }
+}
+
+pub(crate) fn info(
+    name: &str,
+    folder: &JobStore,
+    epoch: Epoch,
+    manifest: &Manifest,
+    manifest_size: u64,
+) -> SavepointInfo {
+    let segments: u64 = manifest
+        .segments
+        .iter()
+        .filter(|segment| matches!(segment.location, SegmentLocation::Object(_)))
+        .map(|segment| segment.size)
+        .sum();
+    SavepointInfo {
+        name: name.to_owned(),
+        location: folder.location().to_owned(),
+        checkpoint: manifest.checkpoint,
+        epoch,
+        size: segments + manifest_size,
+        written_at_ms: manifest.written_at_ms,
+    }
+}
+
+/// Copies a savepoint into a job and describes it by a manifest of the job's own.
+///
+/// What its sinks had staged is left out: the job that took the savepoint has published it, under its own lineage.
+pub(crate) async fn import(
+    store: &JobStore,
+    import: Import,
+) -> Result<(Arc<Manifest>, ManifestReference), StoreError> {
+    let source = resolve(store, &import.location)?;
+    let Some(bytes) = source.get(MANIFEST).await? else {
+        return Err(StoreError::NoSavepoint {
+            location: import.location,
+        });
+    };
+    let mut manifest: Manifest = decode(&format!("{}/{MANIFEST}", source.location()), &bytes)?;
+    // New segments must replay after those of the savepoint, which keep their number.
+    manifest.checkpoint = import.checkpoint.max(manifest.checkpoint.next());
+    manifest.epoch = import.epoch;
+    manifest.lineage = import.lineage;
+    manifest.generation = import.generation;
+    for (i, segment) in manifest.segments.iter_mut().enumerate() {
+        import_segment(
+            store,
+            &source,
+            segment,
+            manifest.checkpoint.0,
+            import.generation,
+            i,
+        )
+        .await?;
+    }
+    for (_, operator) in manifest.tasks.iter_mut().flat_map(|task| &mut task.operators) {
+        operator.committables.clear();
+    }
+    let reference = put_manifest(store, &manifest).await?;
+    Ok((Arc::new(manifest), reference))
+}
+
+async fn import_segment(
+    store: &JobStore,
+    source: &JobStore,
+    segment: &mut Segment,
+    checkpoint: u64,
+    generation: Generation,
+    index: usize,
+) -> Result<(), StoreError> {
+    if let SegmentLocation::Object(object) = &segment.location {
+        let to = format!(
+            "{}/{checkpoint:0>12}-import-{generation}-{index}",
+            layout::SEGMENTS
+        );
+        source.copy_to(object, store, &to).await?;
+        segment.location = SegmentLocation::Object(to);
+    }
+    Ok(())
+}
+
+/// A name is a savepoint of this job; a location may be one too, or lie anywhere.
+fn resolve(store: &JobStore, location: &str) -> Result<JobStore, StoreError> {
+    if check_name(location).is_ok() {
+        return Ok(folder(store, location));
+    }
+    let own = store.folder(layout::SAVEPOINTS);
+    let within = location
+        .trim_end_matches('/')
+        .strip_prefix(own.location())
+        .and_then(|rest| rest.strip_prefix('/'));
+    match within {
+        Some(name) if check_name(name).is_ok() => Ok(own.folder(name)),
+        _ => JobStore::open(location),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_nowhere() {
+        for name in ["a", "2024-01-01_x.y", "A-1"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        let long = "x".repeat(101);
+        for name in ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "ä", long.as_str()] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+}
