@@ -11,6 +11,8 @@
 pub mod aggregator;
 mod cell;
 pub mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod interval;
 mod layout;
 mod list;

@@ -119,10 +119,11 @@ impl<K: Key, M: Key, V: Serialize + DeserializeOwned + Send + 'static> MapTable<
         }
     }
 
-    /// The map of a key, in no particular order. Does not prolong life.
+    /// The map of a key, in no particular order. Does not prolong life. A key of another task has none.
     pub fn iter<'a>(&'a self, key: &'a K, hash: u64) -> impl Iterator<Item = (&'a M, &'a V)> {
-        self.members[self.group(hash)]
-            .find(hash, |members| members.key == *key)
+        self.members
+            .get(self.group(hash))
+            .and_then(|group| group.find(hash, |members| members.key == *key))
             .into_iter()
             .flat_map(|members| members.map_keys.iter())
             .filter_map(move |map_key| {

@@ -62,6 +62,8 @@ impl<K: Key, C: Cell> Table<K, C> {
     pub(super) fn start_scan(&mut self, freeze: Freeze) {
         self.discard_scan();
         let since = freeze.since.and_then(|since| self.measure_from(since));
+        // A checkpoint of which nobody has heard whether it was claimed may hold a base of any group.
+        let is_any_pending = self.intervals.is_any_pending();
         let upto = self.intervals.freeze(freeze.checkpoint);
         let count = self.groups.len();
         let turn = self.rotation..self.rotation + count.div_ceil(BASE_CYCLE);
@@ -71,7 +73,7 @@ impl<K: Key, C: Cell> Table<K, C> {
             let is_its_turn = turn.contains(&index) || turn.contains(&(index + count));
             let almost_wholly = u64::from(group.unclaimed) * 10 >= u64::from(group.live) * ALMOST_WHOLLY;
             group.plan = match (since, group.has_base) {
-                (_, false) if group.live == 0 => Plan::Skip,
+                (_, false) if group.live == 0 && !is_any_pending => Plan::Skip,
                 (None, _) | (_, false) => Plan::Write(BlockKind::Base),
                 _ if is_its_turn => Plan::Write(BlockKind::Base),
                 _ if group.unclaimed == 0 => Plan::Skip,
