@@ -1,0 +1,15 @@
+//! What Tidegate costs: jobs that a user could have written, beside loops written by hand that compute the same.
+//!
+//! `cargo bench -p tidegate-benchmarks --bench engine` runs all rows, with `-- E2` one. The rows, what each is measured
+//! against and what is fair about it are in this folder's `README.md`.
+
+pub mod checksum;
+mod error;
+pub mod keyed_input;
+pub mod nexmark;
+pub mod rows;
+pub mod runner;
+pub mod suite;
+pub mod yardstick;
+
+pub use error::BenchmarkError;

@@ -1,0 +1,35 @@
+//! q1: bids, with their prices in euros.
+
+use super::made;
+use crate::{
+    checksum::Checksum,
+    nexmark::{Bid, Event},
+};
+
+/// What a price in cents of a dollar is in cents of a euro.
+#[inline]
+pub fn in_euro_cents(price: u64) -> u64 {
+    price * 908 / 1_000
+}
+
+/// The query that changes every bid.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvertCurrency;
+
+impl ConvertCurrency {
+    /// The query over `events` as a loop; returns the sum of the results' checksums.
+    pub fn by_hand(events: impl Iterator<Item = Event>) -> u64 {
+        let mut sum = 0_u64;
+        for event in events {
+            made(&event);
+            if let Some(bid) = event.into_bid() {
+                let converted = Bid {
+                    price: in_euro_cents(bid.price),
+                    ..bid
+                };
+                sum = sum.wrapping_add(converted.checksum());
+            }
+        }
+        sum
+    }
+}

@@ -1,0 +1,45 @@
+//! q2: what was offered for a few auctions.
+
+use serde::{Deserialize, Serialize};
+
+use super::made;
+use crate::{checksum::Checksum, nexmark::Event};
+
+/// An auction and what was offered for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The auction.
+    pub auction: u64,
+    /// The price in cents.
+    pub price: u64,
+}
+
+/// Whether bids for an auction are wanted.
+#[inline]
+pub fn selected(auction: u64) -> bool {
+    auction.is_multiple_of(123)
+}
+
+/// The query that keeps few bids.
+#[derive(Clone, Copy, Debug)]
+pub struct SelectAuctions;
+
+impl SelectAuctions {
+    /// The query over `events` as a loop; returns the sum of the results' checksums.
+    pub fn by_hand(events: impl Iterator<Item = Event>) -> u64 {
+        let mut sum = 0_u64;
+        for event in events {
+            made(&event);
+            if let Some(bid) = event.into_bid()
+                && selected(bid.auction)
+            {
+                let offer = Offer {
+                    auction: bid.auction,
+                    price: bid.price,
+                };
+                sum = sum.wrapping_add(offer.checksum());
+            }
+        }
+        sum
+    }
+}
