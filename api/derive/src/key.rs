@@ -81,16 +81,30 @@ fn enum_body(data: &DataEnum) -> Result<TokenStream> {
 
 /// Names for the fields, and the statements that encode them in order. Only the last field may go without a length.
 fn encoding(fields: &Fields) -> (Vec<Ident>, TokenStream) {
-    let bindings: Vec<_> = (0..fields.len()).map(|index| format_ident!("field_{index}")).collect();
-    let statements = fields.iter().zip(&bindings).enumerate().map(|(index, (field, binding))| {
-        let last = if index + 1 == fields.len() { quote!(last) } else { quote!(false) };
-        let ty = &field.ty;
-        // The field's own span makes a field that is not a key the place the compiler points at.
-        quote_spanned! { ty.span() =>
-            <#ty as ::tidegate::EncodeKey>::encode(#binding, encoder, #last);
-        }
-    });
-    let ignored = if fields.is_empty() { quote!(let _ = (&encoder, last);) } else { quote!() };
+    let bindings: Vec<_> = (0..fields.len())
+        .map(|index| format_ident!("field_{index}"))
+        .collect();
+    let statements = fields
+        .iter()
+        .zip(&bindings)
+        .enumerate()
+        .map(|(index, (field, binding))| {
+            let last = if index + 1 == fields.len() {
+                quote!(last)
+            } else {
+                quote!(false)
+            };
+            let ty = &field.ty;
+            // The field's own span makes a field that is not a key the place the compiler points at.
+            quote_spanned! { ty.span() =>
+                <#ty as ::tidegate::EncodeKey>::encode(#binding, encoder, #last);
+            }
+        });
+    let ignored = if fields.is_empty() {
+        quote!(let _ = (&encoder, last);)
+    } else {
+        quote!()
+    };
     let encoding = quote! { #ignored #(#statements)* };
     (bindings, encoding)
 }

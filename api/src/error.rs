@@ -1,0 +1,150 @@
+//! What goes wrong when a job is built or run, and what its process says about it when it ends.
+
+use tidegate_core::{BoxError, Epoch, TaskError};
+use tidegate_driver::{DriverError, SavepointError, StoreError};
+use tidegate_worker::WorkerError;
+
+use crate::BuildError;
+
+/// A result of building or running a job.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a job was not built or did not end well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It cannot be built.
+    #[error("the job cannot be built")]
+    Build(#[source] BuildError),
+    /// The code that builds it failed.
+    #[error("{0}")]
+    Other(BoxError),
+    /// It ran and failed for good.
+    #[error("the job has failed: {cause}")]
+    Failed {
+        /// Why.
+        cause: String,
+        /// The task that failed, if one did.
+        task: Option<Box<TaskError>>,
+        /// The last epoch, if sinks may not have published it; resuming the job will.
+        uncommitted: Option<Epoch>,
+    },
+    /// Its checkpoints cannot be written or read.
+    #[error("the job's checkpoints cannot be used")]
+    Storage(#[source] StoreError),
+    /// It could not be carried on.
+    #[error(transparent)]
+    Driver(DriverError),
+    /// A savepoint was not taken.
+    #[error(transparent)]
+    Savepoint(SavepointError),
+    /// A running job did not do what it was asked for.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// A worker could not be started.
+    #[error("a worker could not be started")]
+    Worker(#[source] WorkerError),
+    /// Threads could not be had.
+    #[error("threads for the job could not be started")]
+    Threads(#[source] std::io::Error),
+    /// It has ended already.
+    #[error("the job has ended")]
+    Ended,
+    /// A fault of a test has struck: whoever sees this behaves as if the process had been killed.
+    #[error("the job died at a fault that a test asked for")]
+    Died,
+    /// The engine itself panicked.
+    #[error("the engine panicked, which is a bug; its message is above")]
+    Panicked,
+}
+
+/// What the process of a job ends with; see [`main`](fn@crate::main).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// The job has finished, or has been suspended as asked.
+    Success = 0,
+    /// The job has failed.
+    JobFailed = 1,
+    /// The command line or the job itself makes no sense.
+    Usage = 2,
+    /// State or a savepoint was refused: of another graph or type, or unreadable.
+    StateRefused = 3,
+    /// The place for checkpoints cannot be used.
+    Storage = 4,
+    /// It was stopped at once.
+    Interrupted = 130,
+}
+
+impl Error {
+    /// Wraps whatever went wrong in the code that builds a job.
+    pub fn other(cause: impl Into<BoxError>) -> Self {
+        Self::Other(cause.into())
+    }
+
+    /// What the process of the job ends with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Build(_) | Self::Other(_) => ExitCode::Usage,
+            Self::Storage(error) => match error {
+                StoreError::Corrupt(_)
+                | StoreError::Mismatch { .. }
+                | StoreError::Missing { .. }
+                | StoreError::BrokenChain { .. }
+                | StoreError::SavepointExists { .. }
+                | StoreError::SavepointName { .. }
+                | StoreError::NoSavepoint { .. } => ExitCode::StateRefused,
+                StoreError::Location { .. }
+                | StoreError::NoConditionalWrites { .. }
+                | StoreError::Object { .. }
+                | StoreError::Unresolved { .. } => ExitCode::Storage,
+            },
+            Self::Failed { .. }
+            | Self::Driver(_)
+            | Self::Savepoint(_)
+            | Self::Refused { .. }
+            | Self::Worker(_)
+            | Self::Threads(_)
+            | Self::Ended
+            | Self::Died
+            | Self::Panicked => ExitCode::JobFailed,
+        }
+    }
+
+    /// The message with all its causes, as one line.
+    pub fn with_causes(&self) -> String {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Some errors repeat what they wrap.
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            cause = error.source();
+        }
+        message
+    }
+}
+
+impl From<BuildError> for Error {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
+    }
+}
+
+impl From<BoxError> for Error {
+    fn from(cause: BoxError) -> Self {
+        Self::Other(cause)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(cause: std::io::Error) -> Self {
+        Self::Other(cause.into())
+    }
+}
