@@ -1,5 +1,6 @@
 //! The rows, one per file: what is run, what it is measured against, what comes out as the figure.
 
+mod exchange;
 mod generator;
 mod table;
 
@@ -24,6 +25,12 @@ pub const ALL: &[Benchmark] = &[
         covers: &["G"],
         by_default: true,
         run: generator::run,
+    },
+    Benchmark {
+        id: "E4",
+        covers: &["E4"],
+        by_default: true,
+        run: exchange::run,
     },
     Benchmark {
         id: "T2",
