@@ -3,22 +3,27 @@
 //! Operators take whole batches; user code is monomorphised inside their loops and shared by all tasks. Every loop
 //! over user code counts positions, so that an error or a panic names the operator and the record.
 
+mod accumulation;
+pub mod aggregate;
 mod dead_letter;
 mod filter;
 mod filter_map;
 mod flat_map;
 pub mod harness;
 mod inspect;
+mod keyed;
 mod map;
 mod sink;
 mod source;
 mod split;
 
+pub use accumulation::{Accumulate, Accumulation, Aggregating, Folding, Reducing, aggregate, fold, reduce};
 pub use dead_letter::{DeadLetter, OnError};
 pub use filter::{Filter, TryFilter};
 pub use filter_map::{FilterMap, TryFilterMap};
 pub use flat_map::{FlatMap, TryFlatMap};
 pub use inspect::{Inspect, TryInspect};
+pub use keyed::{Emit, Keyed};
 pub use map::{Map, TryMap};
 pub use sink::{CallbackSink, CollectSink, Collected, DiscardSink, PrintSink};
 pub use source::{GeneratorSource, IteratorSource};

@@ -266,11 +266,11 @@ impl<L: HarnessLink, O: Send + 'static> Harness<L, O> {
             since: since.filter(|_| !kind.is_full()),
         };
         self.with_operator(|operator| {
-            pending.states = operator.snapshot(&barrier)?;
             for state in operator.keyed_states() {
                 pending.schemas.push(state.schema());
                 state.freeze(freeze);
             }
+            pending.states = operator.snapshot(&barrier)?;
             Ok(())
         })?;
         self.pending = Some(pending);
