@@ -7,16 +7,20 @@ use tidegate_core::{
     chain::{ChainError, ChainedTwoInput},
 };
 
-/// The head of a task that has inputs.
-pub trait TaskHead: VisitOperators + Send {
-    /// Takes a batch, given as `&mut Option<Batch<I>>` with the type of input slot `slot`.
-    fn records(&mut self, slot: u8, batch: &mut dyn Any) -> Result<Flow, ChainError>;
-    /// Takes a control element that all inputs agree on.
+/// The head of a chain, whatever feeds it.
+pub trait ChainHead: VisitOperators + Send {
+    /// Sends a control element, on which all inputs agree, through the chain.
     fn control(&mut self, control: Control) -> Result<Flow, ChainError>;
     /// See [`Push::drain`].
     fn drain(&mut self) -> Result<Flow, ChainError>;
     /// See [`Push::flush`].
     fn flush(&mut self) -> Result<Flow, ChainError>;
+}
+
+/// The head of a task that has inputs.
+pub trait TaskHead: ChainHead {
+    /// Takes a batch, given as `&mut Option<Batch<I>>` with the type of input slot `slot`.
+    fn records(&mut self, slot: u8, batch: &mut dyn Any) -> Result<Flow, ChainError>;
 }
 
 fn take<T: 'static>(batch: &mut dyn Any) -> Batch<T> {
@@ -47,7 +51,9 @@ impl<I: Send + 'static> TaskHead for OneInputHead<I> {
     fn records(&mut self, _slot: u8, batch: &mut dyn Any) -> Result<Flow, ChainError> {
         self.push.push(take(batch))
     }
+}
 
+impl<I: Send + 'static> ChainHead for OneInputHead<I> {
     fn control(&mut self, control: Control) -> Result<Flow, ChainError> {
         self.push.control(control)
     }
@@ -80,9 +86,15 @@ impl<A, B, O> VisitOperators for TwoInputHead<A, B, O> {
 
 impl<A: Send + 'static, B: Send + 'static, O: Send + 'static> TaskHead for TwoInputHead<A, B, O> {
     fn records(&mut self, slot: u8, batch: &mut dyn Any) -> Result<Flow, ChainError> {
-        if slot == 0 { self.chain.push_left(take(batch)) } else { self.chain.push_right(take(batch)) }
+        if slot == 0 {
+            self.chain.push_left(take(batch))
+        } else {
+            self.chain.push_right(take(batch))
+        }
     }
+}
 
+impl<A: Send + 'static, B: Send + 'static, O: Send + 'static> ChainHead for TwoInputHead<A, B, O> {
     fn control(&mut self, control: Control) -> Result<Flow, ChainError> {
         self.chain.control(control)
     }

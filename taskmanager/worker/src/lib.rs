@@ -4,14 +4,27 @@
 //! the coordinator in [`WorkerOrder`](tidegate_core::control::WorkerOrder)s and
 //! [`WorkerReport`](tidegate_core::control::WorkerReport)s.
 
+mod alignment;
+mod assembly;
+mod clock;
+mod executor;
 mod head;
+mod ledger;
+mod participant;
 mod program;
+mod restore;
+mod scan;
+mod segments;
 mod sink_node;
 mod source_node;
+mod task;
+mod watermarks;
+mod worker;
 
-pub use head::TaskHead;
+pub use head::{ChainHead, TaskHead};
 pub use program::{
-    AnyPort, AnyPush, BuiltNode, JobProgram, NodeFactory, NodeParts, NodeProgram, Port, operator, sink, source,
-    two_input_operator,
+    AnyPort, AnyPush, BuiltNode, Discovery, JobProgram, NodeFactory, NodeParts, NodeProgram, Port, operator,
+    sink, source, two_input_operator,
 };
-pub use source_node::{Discovery, SourceHead};
+pub use source_node::{Polled, SourceHead};
+pub use worker::{TaskMetricsEntry, Worker, WorkerError, WorkerMetrics, WorkerOptions};

@@ -6,12 +6,12 @@
 use std::{any::Any, sync::Arc};
 
 use tidegate_core::{
-    Attempt, Batch, Control, Flow, Lineage, NodeId, OperatorContext, OperatorError, OperatorVisitor, Output, Push,
-    VisitOperators,
+    Attempt, Batch, Control, Flow, Lineage, NodeId, OperatorContext, OperatorError, OperatorUid,
+    OperatorVisitor, Output, Push, VisitOperators,
     chain::{ChainError, ChainedTwoInput, FanOut},
     graph::{GraphError, JobGraph},
     sink::{Committer, Sink},
-    source::Source,
+    source::{Source, Split},
 };
 use tidegate_exchange::AnyEdge;
 
@@ -49,7 +49,11 @@ impl JobProgram {
     /// # Panics
     /// If there is not exactly one [`NodeProgram`] per node.
     pub fn new(graph: JobGraph, nodes: Vec<NodeProgram>) -> Result<Self, GraphError> {
-        assert_eq!(graph.nodes.len(), nodes.len(), "every node of the graph has its code");
+        assert_eq!(
+            graph.nodes.len(),
+            nodes.len(),
+            "every node of the graph has its code"
+        );
         graph.validate()?;
         Ok(Self { graph, nodes })
     }
@@ -57,6 +61,12 @@ impl JobProgram {
     /// The graph.
     pub fn graph(&self) -> &JobGraph {
         &self.graph
+    }
+
+    /// Who commits for a sink.
+    pub(crate) fn committer(&self, sink: &OperatorUid) -> Option<Arc<dyn Committer>> {
+        let node = self.graph.nodes.iter().find(|node| node.uid == *sink)?;
+        self.node(node.id).factory.committer()
     }
 
     /// The code behind a node.
@@ -114,6 +124,11 @@ pub trait NodeFactory: Send + Sync {
     /// Builds an instance for one task.
     fn build(&self, parts: NodeParts) -> Result<BuiltNode, OperatorError>;
 
+    /// How to find the node's splits, if it is a source.
+    fn discovery(&self) -> Option<Discovery> {
+        None
+    }
+
     /// Who commits for the node, if it is a sink that commits.
     fn committer(&self) -> Option<Arc<dyn Committer>> {
         None
@@ -123,14 +138,22 @@ pub trait NodeFactory: Send + Sync {
 impl BuiltNode {
     /// A node that takes records of one type.
     pub fn push<I: Send + 'static>(push: Box<dyn Push<I>>) -> Self {
-        Self::Push { push: Box::new(push), into_head: into_head::<I> }
+        Self::Push {
+            push: Box::new(push),
+            into_head: into_head::<I>,
+        }
     }
 }
 
 fn into_head<I: Send + 'static>(push: AnyPush) -> Box<dyn TaskHead> {
-    let push = push.downcast::<Box<dyn Push<I>>>().expect("made by BuiltNode::push with the same type");
+    let push = push
+        .downcast::<Box<dyn Push<I>>>()
+        .expect("made by BuiltNode::push with the same type");
     Box::new(OneInputHead::new(*push))
 }
+
+/// Finds a source's splits for a parallelism. May block.
+pub type Discovery = Box<dyn FnOnce(u32) -> Result<Vec<Split>, OperatorError> + Send>;
 
 struct Operators<F>(F);
 
@@ -151,15 +174,32 @@ pub fn operator<I: Send + 'static>(
 pub fn two_input_operator<A: Send + 'static, B: Send + 'static, O: Send + 'static>(
     build: impl Fn(NodeParts) -> Result<ChainedTwoInput<A, B, O>, OperatorError> + Send + Sync + 'static,
 ) -> Arc<dyn NodeFactory> {
-    Arc::new(Operators(move |parts| Ok(BuiltNode::Head(Box::new(TwoInputHead::new(build(parts)?))))))
+    Arc::new(Operators(move |parts| {
+        Ok(BuiltNode::Head(Box::new(TwoInputHead::new(build(parts)?))))
+    }))
+}
+
+struct SourceFactory<T>(Arc<dyn Source<T>>);
+
+impl<T: Send + 'static> NodeFactory for SourceFactory<T> {
+    fn build(&self, mut parts: NodeParts) -> Result<BuiltNode, OperatorError> {
+        let out = parts.output::<T>(0);
+        Ok(BuiltNode::Source(Box::new(SourceNode::new(
+            Arc::clone(&self.0),
+            parts.context,
+            out,
+        ))))
+    }
+
+    fn discovery(&self) -> Option<Discovery> {
+        let source = Arc::clone(&self.0);
+        Some(Box::new(move |parallelism| source.discover(parallelism)))
+    }
 }
 
 /// A factory of source tasks.
 pub fn source<T: Send + 'static>(source: Arc<dyn Source<T>>) -> Arc<dyn NodeFactory> {
-    Arc::new(Operators(move |mut parts: NodeParts| {
-        let out = parts.output::<T>(0);
-        Ok(BuiltNode::Source(Box::new(SourceNode::new(Arc::clone(&source), parts.context, out))))
-    }))
+    Arc::new(SourceFactory(source))
 }
 
 struct SinkFactory<T>(Arc<dyn Sink<T>>);
@@ -186,8 +226,10 @@ pub trait AnyPort: Send + Sync {
     fn join(&self, links: Vec<AnyPush>) -> AnyPush;
 }
 
-/// The port of a stream that is used at most once.
-pub struct Port<T>(fn(Vec<Box<dyn Push<T>>>) -> Box<dyn Push<T>>);
+type Join<T> = fn(Vec<Box<dyn Push<T>>>) -> Box<dyn Push<T>>;
+
+/// How the links behind an output of type `T` become one.
+pub struct Port<T>(Join<T>);
 
 impl<T: Send + 'static> Port<T> {
     /// A port with at most one link.
@@ -214,7 +256,11 @@ impl<T: 'static> AnyPort for Port<T> {
     fn join(&self, links: Vec<AnyPush>) -> AnyPush {
         let typed = links
             .into_iter()
-            .map(|link| *link.downcast::<Box<dyn Push<T>>>().expect("the links of a port have its type"))
+            .map(|link| {
+                *link
+                    .downcast::<Box<dyn Push<T>>>()
+                    .expect("the links of a port have its type")
+            })
             .collect();
         Box::new((self.0)(typed))
     }

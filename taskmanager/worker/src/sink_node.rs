@@ -3,8 +3,8 @@
 use std::task::Waker;
 
 use tidegate_core::{
-    Attempt, Barrier, Batch, Control, Flow, Lineage, OperatorContext, OperatorError, OperatorVisitor, ProcessingTime,
-    Push, VisitOperators,
+    Attempt, Barrier, Batch, Control, Flow, Lineage, OperatorContext, OperatorError, OperatorVisitor,
+    ProcessingTime, Push, VisitOperators,
     chain::{ChainError, ChainedOperator},
     sink::{PrepareResult, Sink, SinkContext, SinkWriter},
     snapshot::{KeyedState, OperatorState, RestoredState},
@@ -24,12 +24,23 @@ impl<T> SinkNode<T> {
         lineage: &Lineage,
         attempt: Attempt,
     ) -> Result<Self, OperatorError> {
-        let writer = sink.writer(&SinkContext { operator: &context, lineage, attempt })?;
-        Ok(Self { writer, context, flow: Flow::Ready })
+        let writer = sink.writer(&SinkContext {
+            operator: &context,
+            lineage,
+            attempt,
+        })?;
+        Ok(Self {
+            writer,
+            context,
+            flow: Flow::Ready,
+        })
     }
 
     fn wrap(&self, error: OperatorError) -> ChainError {
-        ChainError { operator: self.context.uid.clone(), error }
+        ChainError {
+            operator: self.context.uid.clone(),
+            error,
+        }
     }
 }
 

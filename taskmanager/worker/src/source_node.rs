@@ -2,33 +2,35 @@
 
 use std::{sync::Arc, task::Waker};
 
+use crate::head::ChainHead;
+
 use tidegate_core::{
-    Barrier, Control, Flow, OperatorContext, OperatorError, OperatorVisitor, Output, ProcessingTime, VisitOperators,
+    Barrier, Control, Flow, OperatorContext, OperatorError, OperatorVisitor, Output, ProcessingTime,
+    VisitOperators,
     chain::{ChainError, ChainedOperator},
     snapshot::{KeyedState, OperatorState, RestoredState},
     source::{Source, SourceReader, SourceStatus, Split},
 };
 
 /// The head of a source task.
-pub trait SourceHead: VisitOperators + Send {
-    /// Finds the source's splits. May block; called away from the executor.
-    fn discovery(&self) -> Discovery;
+pub trait SourceHead: ChainHead {
     /// Gives the reader its splits, once.
     fn assign(&mut self, splits: Vec<Split>) -> Result<(), ChainError>;
     /// Reads about a batch and pushes it through the chain.
-    fn poll(&mut self, waker: &Waker) -> Result<(SourceStatus, Flow), ChainError>;
+    fn poll(&mut self, waker: &Waker) -> Result<Polled, ChainError>;
     /// The reader's splits with their positions.
-    fn snapshot(&mut self) -> Result<Vec<Split>, ChainError>;
-    /// Sends a control element through the chain.
-    fn control(&mut self, control: Control) -> Result<Flow, ChainError>;
-    /// See [`tidegate_core::Push::drain`].
-    fn drain(&mut self) -> Result<Flow, ChainError>;
-    /// See [`tidegate_core::Push::flush`].
-    fn flush(&mut self) -> Result<Flow, ChainError>;
+    fn splits(&mut self) -> Result<Vec<Split>, ChainError>;
 }
 
-/// A discovery to run where blocking is allowed.
-pub type Discovery = Box<dyn FnOnce(u32) -> Result<Vec<Split>, OperatorError> + Send>;
+/// What came of a poll.
+pub struct Polled {
+    /// What the reader says.
+    pub status: SourceStatus,
+    /// What the chain says.
+    pub flow: Flow,
+    /// How many records were read.
+    pub records: usize,
+}
 
 pub(crate) struct SourceNode<T> {
     source: Arc<dyn Source<T>>,
@@ -39,11 +41,19 @@ pub(crate) struct SourceNode<T> {
 
 impl<T> SourceNode<T> {
     pub(crate) fn new(source: Arc<dyn Source<T>>, context: OperatorContext, out: Output<T>) -> Self {
-        Self { source, reader: None, context, out }
+        Self {
+            source,
+            reader: None,
+            context,
+            out,
+        }
     }
 
     fn wrap(&self, error: OperatorError) -> ChainError {
-        ChainError { operator: self.context.uid.clone(), error }
+        ChainError {
+            operator: self.context.uid.clone(),
+            error,
+        }
     }
 }
 
@@ -91,11 +101,6 @@ impl<T> VisitOperators for SourceNode<T> {
 }
 
 impl<T: Send + 'static> SourceHead for SourceNode<T> {
-    fn discovery(&self) -> Discovery {
-        let source = Arc::clone(&self.source);
-        Box::new(move |parallelism| source.discover(parallelism))
-    }
-
     fn assign(&mut self, splits: Vec<Split>) -> Result<(), ChainError> {
         let assigned = match &mut self.reader {
             Some(reader) => reader.assign(splits),
@@ -104,23 +109,31 @@ impl<T: Send + 'static> SourceHead for SourceNode<T> {
         assigned.map_err(|error| self.wrap(error))
     }
 
-    fn poll(&mut self, waker: &Waker) -> Result<(SourceStatus, Flow), ChainError> {
+    fn poll(&mut self, waker: &Waker) -> Result<Polled, ChainError> {
         let Some(reader) = &mut self.reader else {
             return Err(self.wrap(OperatorError::other("the source was polled before it was opened")));
         };
+        let before = self.out.emitted();
         let polled = reader.poll(waker, &mut self.out, &self.context);
         let flow = self.out.settle()?;
-        Ok((polled.map_err(|error| self.wrap(error))?, flow))
+        let status = polled.map_err(|error| self.wrap(error))?;
+        Ok(Polled {
+            status,
+            flow,
+            records: usize::try_from(self.out.emitted() - before).unwrap_or(usize::MAX),
+        })
     }
 
-    fn snapshot(&mut self) -> Result<Vec<Split>, ChainError> {
+    fn splits(&mut self) -> Result<Vec<Split>, ChainError> {
         let splits = match &mut self.reader {
             Some(reader) => reader.snapshot(),
             None => Ok(Vec::new()),
         };
         splits.map_err(|error| self.wrap(error))
     }
+}
 
+impl<T: Send + 'static> ChainHead for SourceNode<T> {
     fn control(&mut self, control: Control) -> Result<Flow, ChainError> {
         self.out.control(control)
     }

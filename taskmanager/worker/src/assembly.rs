@@ -1,0 +1,536 @@
+//! From a deployment to this worker's tasks: channels are made first, then each task is built on its own executor.
+
+use std::{collections::HashMap, sync::Arc};
+
+use object_store::{ObjectStore, path::Path};
+use tidegate_core::{
+    CheckpointId, EventTime, Faults, Io, NodeId, OperatorContext, OperatorUid, Severity, TaskError, TaskId,
+    TaskProbe, WorkerId,
+    chain::ChainError,
+    control::{Deployment, Manifest, Placement},
+    graph::{NodeKind, Partitioning},
+    metrics::TaskMetrics,
+    plan::{ExecutionPlan, PlanEdge},
+};
+use tidegate_exchange::{
+    AnyEdge, AttemptOptions, Identity, Network, ReadySet, ReceiverEnd, SenderEnd, TaskWaker, WriterOptions,
+};
+use tokio::runtime::Handle;
+
+use crate::{
+    clock::Clock,
+    executor::Assembly,
+    head::ChainHead,
+    program::{AnyPush, BuiltNode, Discovery, JobProgram, NodeParts},
+    restore,
+    segments::Segments,
+    task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskParts},
+    worker::TaskMetricsEntry,
+};
+
+/// What a worker's share is made from.
+pub(crate) struct AssemblyParts {
+    pub(crate) me: WorkerId,
+    pub(crate) program: Arc<JobProgram>,
+    pub(crate) deployment: Arc<Deployment>,
+    pub(crate) slots: u32,
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) job_root: Path,
+    pub(crate) network: Option<Arc<Network>>,
+    pub(crate) io: Arc<dyn Io>,
+    pub(crate) handle: Handle,
+    pub(crate) clock: Clock,
+    pub(crate) faults: Faults,
+}
+
+/// A worker's share of a deployment.
+pub(crate) struct Share {
+    pub(crate) plan: Arc<ExecutionPlan>,
+    pub(crate) tasks: Vec<TaskId>,
+    /// For each slot, its ready set and what builds its tasks.
+    pub(crate) slots: Vec<(Arc<ReadySet>, Vec<Assembly>)>,
+    pub(crate) metrics: Vec<TaskMetricsEntry>,
+}
+
+/// Why a deployment cannot be put in place.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssemblyError {
+    #[error("the deployment places tasks on slot {slot} of this worker, which has {slots}")]
+    Slot { slot: u32, slots: u32 },
+    #[error("the deployment has {workers} workers, but this one has no data port; start it with one")]
+    NoNetwork { workers: usize },
+    #[error(transparent)]
+    Network(#[from] tidegate_exchange::NetworkError),
+}
+
+/// The ends of the channels that meet in this worker's tasks.
+#[derive(Default)]
+struct Ends {
+    /// By edge and producer task, in the order of the consumers.
+    writers: HashMap<(u32, u32), Vec<SenderEnd>>,
+    /// By edge and consumer task, in the order of the producers.
+    readers: HashMap<(u32, u32), Vec<ReceiverEnd>>,
+}
+
+/// Makes the share of worker `me`.
+pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
+    let deployment = &parts.deployment;
+    let plan = Arc::new(ExecutionPlan::expand(
+        parts.program.graph(),
+        deployment.default_parallelism,
+    ));
+    let placement = Placement::new(&deployment.workers);
+    let mut by_slot: Vec<Vec<TaskId>> = vec![Vec::new(); parts.slots as usize];
+    for task in plan.tasks() {
+        let (worker, slot) = placement.of(task);
+        if worker == parts.me {
+            let tasks = by_slot.get_mut(slot as usize);
+            tasks
+                .ok_or(AssemblyError::Slot {
+                    slot,
+                    slots: parts.slots,
+                })?
+                .push(task);
+        }
+    }
+    let sets: Vec<Arc<ReadySet>> = by_slot
+        .iter()
+        .map(|tasks| ReadySet::new(tasks.len().max(1)))
+        .collect();
+    let mut wakers = HashMap::new();
+    for (set, tasks) in sets.iter().zip(&by_slot) {
+        wakers.extend(
+            tasks
+                .iter()
+                .enumerate()
+                .map(|(place, task)| (*task, set.waker(place))),
+        );
+    }
+    let mut ends = Ends::default();
+    for edge in &plan.edges {
+        ends.connect(edge, &parts, &plan, &placement, &wakers)?;
+    }
+    let segments = deployment.restore.as_ref().map(|manifest| {
+        let segments = manifest.segments.clone();
+        Arc::new(Segments::new(
+            Arc::clone(&parts.store),
+            parts.job_root.clone(),
+            segments,
+            parts.handle.clone(),
+        ))
+    });
+    let shared = Arc::new(parts);
+    let mut share = Share {
+        plan: Arc::clone(&plan),
+        tasks: Vec::new(),
+        slots: Vec::new(),
+        metrics: Vec::new(),
+    };
+    for (set, tasks) in sets.into_iter().zip(by_slot) {
+        let mut assemblies: Vec<Assembly> = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let metrics = Arc::new(TaskMetrics::default());
+            share
+                .metrics
+                .push(entry(&shared.program, &plan, task, Arc::clone(&metrics)));
+            share.tasks.push(task);
+            let builder = TaskBuilder {
+                parts: Arc::clone(&shared),
+                plan: Arc::clone(&plan),
+                task,
+                waker: wakers[&task].clone(),
+                metrics,
+                segments: segments.clone(),
+                writers: take(&mut ends.writers, plan.outputs(task.vertex), task.index),
+                readers: take(&mut ends.readers, plan.inputs(task.vertex), task.index),
+            };
+            assemblies.push(Box::new(move || builder.build()));
+        }
+        share.slots.push((set, assemblies));
+    }
+    Ok(share)
+}
+
+fn take<'a, E>(
+    ends: &mut HashMap<(u32, u32), Vec<E>>,
+    edges: impl Iterator<Item = &'a PlanEdge>,
+    task: u32,
+) -> HashMap<u32, Vec<E>> {
+    edges
+        .map(|edge| (edge.index, ends.remove(&(edge.index, task)).unwrap_or_default()))
+        .collect()
+}
+
+fn entry(
+    program: &JobProgram,
+    plan: &ExecutionPlan,
+    task: TaskId,
+    metrics: Arc<TaskMetrics>,
+) -> TaskMetricsEntry {
+    let vertex = plan.vertex(task.vertex);
+    let is_sink = vertex
+        .nodes
+        .iter()
+        .any(|node| program.graph().node(*node).kind == NodeKind::Sink);
+    TaskMetricsEntry {
+        task,
+        name: vertex.name.clone(),
+        is_source: plan.is_source(task.vertex),
+        is_sink,
+        metrics,
+    }
+}
+
+/// The code of a plan edge: that of the graph input it was made from.
+fn code<'a>(program: &'a JobProgram, plan: &ExecutionPlan, edge: &PlanEdge) -> &'a Arc<dyn AnyEdge> {
+    // A cut node has one plan edge per graph input, in order.
+    let place = plan.edges[..edge.index as usize]
+        .iter()
+        .filter(|earlier| earlier.to.0 == edge.to.0)
+        .count();
+    &program.node(edge.to.0).inputs[place]
+}
+
+impl Ends {
+    fn connect(
+        &mut self,
+        edge: &PlanEdge,
+        parts: &AssemblyParts,
+        plan: &ExecutionPlan,
+        placement: &Placement,
+        wakers: &HashMap<TaskId, TaskWaker>,
+    ) -> Result<(), AssemblyError> {
+        let code = code(&parts.program, plan, edge);
+        let workers = parts.deployment.workers.len();
+        let network = || parts.network.as_ref().ok_or(AssemblyError::NoNetwork { workers });
+        let attempt = parts.deployment.attempt;
+        for producer in 0..edge.producers {
+            let from = TaskId {
+                vertex: edge.from_vertex,
+                index: producer,
+            };
+            let (from_worker, _) = placement.of(from);
+            // Consumers on one other worker share a channel where all of them get the same.
+            let mut shared: Vec<(WorkerId, Vec<u32>)> = Vec::new();
+            for consumer in edge.consumers_of(producer) {
+                let to = TaskId {
+                    vertex: edge.to_vertex,
+                    index: consumer,
+                };
+                let (to_worker, _) = placement.of(to);
+                if from_worker == to_worker {
+                    if from_worker == parts.me {
+                        let (sender, receiver) = code.local(wakers[&from].clone(), wakers[&to].clone());
+                        self.writers
+                            .entry((edge.index, producer))
+                            .or_default()
+                            .push(sender);
+                        self.readers
+                            .entry((edge.index, consumer))
+                            .or_default()
+                            .push(receiver);
+                    }
+                } else if edge.partitioning == Partitioning::Broadcast {
+                    match shared.iter_mut().find(|(worker, _)| *worker == to_worker) {
+                        Some((_, consumers)) => consumers.push(consumer),
+                        None => shared.push((to_worker, vec![consumer])),
+                    }
+                } else if from_worker == parts.me || to_worker == parts.me {
+                    shared.push((to_worker, vec![consumer]));
+                }
+            }
+            for (to_worker, consumers) in shared {
+                let channel = edge.channel(attempt, producer, consumers[0]);
+                if from_worker == parts.me {
+                    let sender = network()?.open_sender(to_worker, channel, wakers[&from].clone())?;
+                    self.writers
+                        .entry((edge.index, producer))
+                        .or_default()
+                        .push(SenderEnd::Remote(sender));
+                } else if to_worker == parts.me {
+                    let wakers: Vec<TaskWaker> = consumers
+                        .iter()
+                        .map(|index| {
+                            wakers[&TaskId {
+                                vertex: edge.to_vertex,
+                                index: *index,
+                            }]
+                                .clone()
+                        })
+                        .collect();
+                    let receivers = network()?.open_broadcast_receivers(from_worker, channel, &wakers)?;
+                    for (consumer, receiver) in consumers.into_iter().zip(receivers) {
+                        let ends = self.readers.entry((edge.index, consumer)).or_default();
+                        ends.push(ReceiverEnd::Remote(receiver));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells the network of a new attempt and its peers.
+pub(crate) fn begin_attempt(network: &Network, me: WorkerId, deployment: &Deployment) {
+    network.begin_attempt(AttemptOptions {
+        identity: Identity {
+            job: deployment.job.clone(),
+            generation: deployment.generation,
+            attempt: deployment.attempt,
+            worker: me,
+            graph_fingerprint: deployment.graph_fingerprint,
+        },
+        workers: deployment
+            .workers
+            .iter()
+            .filter_map(|worker| Some((worker.worker, worker.data?)))
+            .collect(),
+    });
+}
+
+/// The sources of which this worker runs task 0 and whose splits nobody knows yet, with their parallelism.
+pub(crate) fn undiscovered(
+    program: &JobProgram,
+    plan: &ExecutionPlan,
+    tasks: &[TaskId],
+    restored: Option<&Manifest>,
+) -> Vec<(NodeId, u32, Discovery)> {
+    let known: Vec<NodeId> = restored
+        .map(|manifest| {
+            restore::splits(manifest, program)
+                .into_iter()
+                .map(|(node, _)| node)
+                .collect()
+        })
+        .unwrap_or_default();
+    plan.vertices
+        .iter()
+        .filter(|vertex| {
+            tasks.contains(&TaskId {
+                vertex: vertex.id,
+                index: 0,
+            })
+        })
+        .filter_map(|vertex| {
+            let head = *vertex.nodes.first()?;
+            let discovery = program
+                .node(head)
+                .factory
+                .discovery()
+                .filter(|_| !known.contains(&head))?;
+            Some((head, vertex.parallelism, discovery))
+        })
+        .collect()
+}
+
+/// Builds one task on its executor.
+struct TaskBuilder {
+    parts: Arc<AssemblyParts>,
+    plan: Arc<ExecutionPlan>,
+    task: TaskId,
+    waker: TaskWaker,
+    metrics: Arc<TaskMetrics>,
+    segments: Option<Arc<Segments>>,
+    writers: HashMap<u32, Vec<SenderEnd>>,
+    readers: HashMap<u32, Vec<ReceiverEnd>>,
+}
+
+/// Why a task could not be built.
+enum BuildError {
+    Chain(ChainError),
+    Restore(restore::RestoreError),
+    Other(String),
+}
+
+impl From<ChainError> for BuildError {
+    fn from(error: ChainError) -> Self {
+        Self::Chain(error)
+    }
+}
+
+impl TaskBuilder {
+    fn build(mut self) -> Result<Task, TaskError> {
+        let (task, name) = (self.task, self.plan.vertex(self.task.vertex).name.clone());
+        self.try_build().map_err(|error| {
+            let (operator, message, severity) = match error {
+                BuildError::Chain(error) => {
+                    (Some(error.operator), error.error.to_string(), Severity::Restart)
+                }
+                // The same snapshot would be refused again.
+                BuildError::Restore(error) => (None, error.to_string(), Severity::FailJob),
+                BuildError::Other(message) => (None, message, Severity::Restart),
+            };
+            TaskError {
+                task,
+                task_name: name,
+                operator,
+                message,
+                severity,
+            }
+        })
+    }
+
+    fn try_build(&mut self) -> Result<Task, BuildError> {
+        let vertex = self.plan.vertex(self.task.vertex).clone();
+        let clock = self.parts.clock;
+        let probe = TaskProbe::new(clock.time_at(clock.nanos()));
+        let restore = self.parts.deployment.restore.clone();
+        let head_uid = self.parts.program.graph().node(vertex.nodes[0]).uid.clone();
+        let watermark = restore
+            .as_deref()
+            .map_or(EventTime::MIN, |manifest| restore::watermark(manifest, &head_uid));
+        probe.set_watermark(watermark);
+        let restored = restore
+            .as_deref()
+            .map_or(CheckpointId::default(), |manifest| manifest.checkpoint);
+        let feed = match self.build_chain(&vertex.nodes, &probe)? {
+            BuiltNode::Source(mut head) => {
+                self.fill(head.as_mut(), restore.as_deref())?;
+                Feed::Source {
+                    head,
+                    state: SourceState::Preparing {
+                        assigned: false,
+                        started: false,
+                    },
+                }
+            }
+            BuiltNode::Head(mut head) => {
+                self.fill(head.as_mut(), restore.as_deref())?;
+                Feed::Edges(EdgeFeed::new(head, self.inputs()?, restored, watermark))
+            }
+            BuiltNode::Push { push, into_head } => {
+                let mut head = into_head(push);
+                self.fill(head.as_mut(), restore.as_deref())?;
+                Feed::Edges(EdgeFeed::new(head, self.inputs()?, restored, watermark))
+            }
+        };
+        Ok(Task::new(TaskParts {
+            id: self.task,
+            name: vertex.name,
+            feed,
+            restored,
+            waker: self.waker.clone().into(),
+            clock,
+            probe,
+            metrics: Arc::clone(&self.metrics),
+            faults: self.parts.faults.clone(),
+        }))
+    }
+
+    fn inputs(&mut self) -> Result<Vec<TaskInput>, BuildError> {
+        let plan = Arc::clone(&self.plan);
+        plan.inputs(self.task.vertex)
+            .map(|edge| {
+                let ends = self.readers.remove(&edge.index).unwrap_or_default();
+                let reader = code(&self.parts.program, &plan, edge)
+                    .reader(ends)
+                    .map_err(|error| BuildError::Other(error.to_string()))?;
+                Ok(TaskInput {
+                    slot: edge.to.1,
+                    reader,
+                })
+            })
+            .collect()
+    }
+
+    /// Builds the chain's operators, last first.
+    fn build_chain(&mut self, nodes: &[NodeId], probe: &Arc<TaskProbe>) -> Result<BuiltNode, BuildError> {
+        let parts = Arc::clone(&self.parts);
+        let graph = parts.program.graph();
+        let mut links: HashMap<(NodeId, u16), Vec<AnyPush>> = HashMap::new();
+        for (place, id) in nodes.iter().enumerate().rev() {
+            let node = graph.node(*id);
+            let code = parts.program.node(*id);
+            let outputs = code.ports.iter().enumerate().map(|(port, any)| {
+                let port = u16::try_from(port).unwrap_or(u16::MAX);
+                // Links were found consumer by consumer from the last: put them back in order.
+                let mut behind = links.remove(&(*id, port)).unwrap_or_default();
+                behind.reverse();
+                behind.extend(self.writers_of(*id, port, &node.uid)?);
+                Ok(Some(any.join(behind)))
+            });
+            let outputs = outputs.collect::<Result<Vec<_>, BuildError>>()?;
+            let context = OperatorContext::new(
+                node.uid.clone(),
+                self.task,
+                self.plan.vertex(self.task.vertex).parallelism,
+                graph.space,
+                Arc::clone(&parts.io),
+                Arc::clone(&self.metrics),
+                Arc::clone(probe),
+            );
+            let built = code.factory.build(NodeParts {
+                context,
+                lineage: parts.deployment.lineage.clone(),
+                attempt: parts.deployment.attempt,
+                outputs,
+            });
+            let built = built.map_err(|error| ChainError {
+                operator: node.uid.clone(),
+                error,
+            })?;
+            match (place, built, node.inputs.first()) {
+                (0, built, _) => return Ok(built),
+                (_, BuiltNode::Push { push, .. }, Some(input)) => {
+                    links.entry((input.from, input.port)).or_default().push(push);
+                }
+                _ => {
+                    return Err(BuildError::Other(format!(
+                        "operator {:?} cannot be fused",
+                        node.name
+                    )));
+                }
+            }
+        }
+        Err(BuildError::Other("a chain has at least one operator".to_owned()))
+    }
+
+    fn writers_of(&mut self, node: NodeId, port: u16, uid: &OperatorUid) -> Result<Vec<AnyPush>, BuildError> {
+        let plan = Arc::clone(&self.plan);
+        plan.edges
+            .iter()
+            .filter(|edge| edge.from == (node, port))
+            .map(|edge| {
+                let ends = self.writers.remove(&edge.index).unwrap_or_default();
+                let options = WriterOptions {
+                    operator: uid.clone(),
+                    space: self.parts.program.graph().space,
+                    producer: self.task.index,
+                };
+                let writer = code(&self.parts.program, &plan, edge)
+                    .writer(ends, options)
+                    .map_err(|error| BuildError::Other(error.to_string()))?;
+                Ok(writer.push)
+            })
+            .collect()
+    }
+
+    /// Opens the operators, hands out key groups and restores state.
+    fn fill<H: ChainHead + ?Sized>(
+        &self,
+        head: &mut H,
+        manifest: Option<&Manifest>,
+    ) -> Result<(), BuildError> {
+        head.visit(&mut |operator| {
+            let uid = operator.context().uid.clone();
+            operator
+                .open()
+                .map_err(|error| ChainError { operator: uid, error })?;
+            let groups = operator.context().key_groups;
+            for table in operator.keyed_states() {
+                table.assign(groups);
+            }
+            Ok(())
+        })?;
+        let Some((manifest, segments)) = manifest.zip(self.segments.as_deref()) else {
+            return Ok(());
+        };
+        restore::load(
+            head,
+            manifest,
+            segments,
+            self.parts.deployment.allow_non_restored_state,
+        )
+        .map_err(BuildError::Restore)
+    }
+}

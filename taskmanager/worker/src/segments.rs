@@ -1,0 +1,352 @@
+//! Segments in the store: written once per worker and checkpoint, read block by block at restore.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use tidegate_core::{
+    Attempt, CheckpointId, FaultPoint, Faults, KeyGroup, KeyGroupRange, OperatorUid, WorkerId,
+    control::{Segment, SegmentLocation, WorkerSnapshot},
+    layout,
+    snapshot::{KeyedState, StateError},
+};
+use tidegate_state::segment::{self, BlockEntry, Footer, SegmentReader, SegmentWriter, TRAILER_BYTES};
+use tokio::runtime::Handle;
+
+use crate::scan::{Block, TaskPart};
+
+/// A segment below this size travels inside the acknowledgement.
+const INLINE_BYTES: usize = 16 * 1024;
+/// A segment is closed once it has come to this size.
+const SEGMENT_BYTES: usize = 256 * 1024 * 1024;
+/// Neighbouring blocks are read together up to this size.
+const READ_BYTES: u64 = 8 * 1024 * 1024;
+/// How many reads are under way while blocks are loaded.
+const READS_AHEAD: usize = 3;
+/// How much of an object's end is read in the hope that it holds the whole index.
+const TAIL_BYTES: u64 = 256 * 1024;
+
+/// Why a segment could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SegmentError {
+    #[error("object {object:?} cannot be read: {cause}; the checkpoint cannot be restored without it")]
+    Store {
+        object: String,
+        cause: object_store::Error,
+    },
+    #[error(transparent)]
+    Format(#[from] segment::SegmentError),
+    #[error("object {object:?}: {cause}")]
+    State { object: String, cause: StateError },
+}
+
+/// Why a segment could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    #[error("a fault has struck")]
+    Died,
+    #[error("segment {object:?} cannot be written: {cause}")]
+    Store {
+        object: String,
+        cause: object_store::Error,
+    },
+    #[error(transparent)]
+    Format(#[from] segment::SegmentError),
+    #[error("packing a segment has panicked")]
+    Panicked,
+}
+
+/// One worker's contribution to a checkpoint on its way to the store.
+pub(crate) struct Upload {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) job_root: Path,
+    pub(crate) attempt: Attempt,
+    pub(crate) worker: WorkerId,
+    pub(crate) checkpoint: CheckpointId,
+    pub(crate) faults: Faults,
+}
+
+impl Upload {
+    /// Packs the blocks of all tasks and puts what is not small. Everything in the answer is durable.
+    pub(crate) async fn run(self, parts: Vec<TaskPart>) -> Result<WorkerSnapshot, UploadError> {
+        if self.faults.strikes(FaultPoint::BeforeUpload) {
+            return Err(UploadError::Died);
+        }
+        let mut snapshot = WorkerSnapshot::default();
+        let mut blocks = Vec::new();
+        for part in parts {
+            snapshot.tasks.push(part.snapshot);
+            blocks.extend(part.blocks);
+        }
+        let packed = tokio::task::spawn_blocking(move || pack(blocks)).await;
+        let packed = packed.map_err(|_| UploadError::Panicked)??;
+        let may_inline = packed.len() == 1;
+        for (index, (bytes, contents)) in packed.into_iter().enumerate() {
+            let size = bytes.len() as u64;
+            let location = if may_inline && bytes.len() < INLINE_BYTES {
+                SegmentLocation::Inline(bytes)
+            } else {
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                let object = layout::segment(self.checkpoint, self.attempt, self.worker, index);
+                let put = self
+                    .store
+                    .put(&object_path(&self.job_root, &object), bytes.into())
+                    .await;
+                put.map_err(|cause| UploadError::Store {
+                    object: object.clone(),
+                    cause,
+                })?;
+                SegmentLocation::Object(object)
+            };
+            snapshot.segments.push(Segment {
+                location,
+                size,
+                checkpoint: self.checkpoint,
+                contents,
+            });
+        }
+        if self.faults.strikes(FaultPoint::AfterUpload) {
+            return Err(UploadError::Died);
+        }
+        Ok(snapshot)
+    }
+}
+
+fn object_path(root: &Path, object: &str) -> Path {
+    object.split('/').fold(root.clone(), |path, part| path.join(part))
+}
+
+type Packed = (Vec<u8>, Vec<tidegate_core::control::SegmentContent>);
+
+/// Packs blocks so that what is read together lies together.
+fn pack(mut blocks: Vec<Block>) -> Result<Vec<Packed>, segment::SegmentError> {
+    blocks.sort_by(|a, b| (&a.operator, &a.state, a.group).cmp(&(&b.operator, &b.state, b.group)));
+    let mut packed = Vec::new();
+    let mut writer = SegmentWriter::new();
+    for block in blocks {
+        if writer.len() >= SEGMENT_BYTES {
+            packed.push(std::mem::take(&mut writer).finish()?);
+        }
+        writer.add(
+            &block.operator,
+            &block.state,
+            block.group,
+            block.kind,
+            &block.bytes,
+        )?;
+    }
+    if !writer.is_empty() {
+        packed.push(writer.finish()?);
+    }
+    Ok(packed)
+}
+
+/// The segments of a manifest, to be read by executor threads while they restore.
+pub(crate) struct Segments {
+    store: Arc<dyn ObjectStore>,
+    root: Path,
+    segments: Vec<Segment>,
+    handle: Handle,
+    /// Indices that have been read. A leaf, held while nothing else is done.
+    footers: Mutex<HashMap<usize, Arc<Footer>>>,
+}
+
+impl Segments {
+    pub(crate) fn new(
+        store: Arc<dyn ObjectStore>,
+        root: Path,
+        segments: Vec<Segment>,
+        handle: Handle,
+    ) -> Self {
+        Self {
+            store,
+            root,
+            segments,
+            handle,
+            footers: Mutex::default(),
+        }
+    }
+
+    /// Loads a table's key groups. Blocks this thread until it is done, so it must not be one of the runtime's.
+    pub(crate) fn load(
+        &self,
+        operator: &OperatorUid,
+        table: &mut dyn KeyedState,
+        groups: KeyGroupRange,
+    ) -> Result<(), SegmentError> {
+        let state = table.name().to_owned();
+        // For each segment the key groups it is to give; replayed in the order of checkpoints, so that every group gets
+        // its base first.
+        let mut wanted: BTreeMap<(CheckpointId, usize), Vec<KeyGroup>> = BTreeMap::new();
+        for replay in segment::replay(&self.segments, operator, &state, groups) {
+            for block in replay.blocks {
+                let order = (self.segments[block.segment].checkpoint, block.segment);
+                wanted.entry(order).or_default().push(replay.group);
+            }
+        }
+        for ((_, index), wanted) in wanted {
+            let segment = &self.segments[index];
+            match &segment.location {
+                SegmentLocation::Inline(bytes) => {
+                    let object = format!("segment inside the manifest of checkpoint {}", segment.checkpoint);
+                    let reader = SegmentReader::open(object.as_str(), bytes)?;
+                    for block in reader.select(operator, &state, groups) {
+                        let block = block?;
+                        if wanted.binary_search(&block.group).is_ok() {
+                            apply(table, &object, block.group, block.kind, block.bytes)?;
+                        }
+                    }
+                }
+                SegmentLocation::Object(object) => {
+                    let footer = self.footer(index, object, segment.size)?;
+                    let mut entries: Vec<BlockEntry> = footer
+                        .select(operator, &state, groups)
+                        .filter(|entry| wanted.binary_search(&entry.group).is_ok())
+                        .copied()
+                        .collect();
+                    entries.sort_by_key(|entry| entry.offset);
+                    self.load_object(object, &entries, table)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load_object(
+        &self,
+        object: &str,
+        entries: &[BlockEntry],
+        table: &mut dyn KeyedState,
+    ) -> Result<(), SegmentError> {
+        let path = object_path(&self.root, object);
+        let runs = runs(entries);
+        let mut reads = stream::iter(runs.clone())
+            .map(|(_, range)| {
+                let (store, path) = (Arc::clone(&self.store), path.clone());
+                async move { store.get_range(&path, range).await }
+            })
+            .buffered(READS_AHEAD)
+            .boxed();
+        for (members, range) in runs {
+            let bytes = match self.handle.block_on(reads.next()) {
+                Some(Ok(bytes)) => bytes,
+                Some(Err(cause)) => {
+                    return Err(SegmentError::Store {
+                        object: object.to_owned(),
+                        cause,
+                    });
+                }
+                None => Bytes::new(),
+            };
+            for entry in &entries[members] {
+                let start = usize::try_from(entry.offset - range.start).unwrap_or(usize::MAX);
+                let length = usize::try_from(entry.range().end - entry.offset).unwrap_or(usize::MAX);
+                let read = bytes.get(start..start.saturating_add(length)).unwrap_or_default();
+                let block = entry.open(object, read)?;
+                apply(table, object, entry.group, entry.kind, block)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn footer(&self, index: usize, object: &str, size: u64) -> Result<Arc<Footer>, SegmentError> {
+        let known = self
+            .footers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&index)
+            .cloned();
+        if let Some(footer) = known {
+            return Ok(footer);
+        }
+        let path = object_path(&self.root, object);
+        let read = |range: Range<u64>| {
+            self.handle
+                .block_on(self.store.get_range(&path, range))
+                .map_err(|cause| SegmentError::Store {
+                    object: object.to_owned(),
+                    cause,
+                })
+        };
+        let mut tail = read(size.saturating_sub(TAIL_BYTES)..size)?;
+        let trailer = tail.slice(tail.len().saturating_sub(TRAILER_BYTES)..);
+        let footer = Footer::locate(object, size, &trailer)?;
+        if size - footer.start > tail.len() as u64 {
+            tail = read(footer.start..size)?;
+        }
+        let footer = Arc::new(Footer::read(object, size, &tail)?);
+        self.footers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(index, Arc::clone(&footer));
+        Ok(footer)
+    }
+}
+
+fn apply(
+    table: &mut dyn KeyedState,
+    object: &str,
+    group: KeyGroup,
+    kind: tidegate_core::snapshot::BlockKind,
+    bytes: &[u8],
+) -> Result<(), SegmentError> {
+    table
+        .load(group, kind, bytes)
+        .map_err(|cause| SegmentError::State {
+            object: object.to_owned(),
+            cause,
+        })
+}
+
+/// Neighbouring entries, in the order of their offsets, joined into reads.
+fn runs(entries: &[BlockEntry]) -> Vec<(Range<usize>, Range<u64>)> {
+    let mut runs: Vec<(Range<usize>, Range<u64>)> = Vec::new();
+    for (place, entry) in entries.iter().enumerate() {
+        let range = entry.range();
+        match runs.last_mut() {
+            Some((members, bytes)) if bytes.end == range.start && range.end - bytes.start <= READ_BYTES => {
+                members.end = place + 1;
+                bytes.end = range.end;
+            }
+            _ => runs.push((place..place + 1, range)),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::snapshot::BlockKind;
+
+    use super::*;
+
+    fn entry(group: u16, offset: u64, length: u32) -> BlockEntry {
+        BlockEntry {
+            group: KeyGroup(group),
+            kind: BlockKind::Base,
+            offset,
+            length,
+        }
+    }
+
+    #[test]
+    fn neighbours_are_read_together() {
+        let a = entry(0, 12, 10);
+        let b = entry(1, a.range().end, 20);
+        let c = entry(5, b.range().end + 100, 5);
+        assert_eq!(runs(&[a, b, c]), [(0..2, 12..b.range().end), (2..3, c.range())]);
+    }
+
+    #[test]
+    fn a_read_stays_below_its_limit() {
+        let large = u32::try_from(READ_BYTES - 100).unwrap();
+        let a = entry(0, 12, large);
+        let b = entry(1, a.range().end, large);
+        assert_eq!(runs(&[a, b]).len(), 2);
+    }
+}

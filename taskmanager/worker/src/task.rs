@@ -1,0 +1,705 @@
+//! One task: a chain, what feeds it, and its part in checkpoints. Runs in steps on an executor thread.
+
+use std::{sync::Arc, task::Waker};
+
+use tidegate_core::{
+    Barrier, CheckpointId, Control, EventTime, FaultPoint, Faults, Flow, OperatorUid, ProcessingTime,
+    Progress, Severity, TARGET_RECORDS, TaskError, TaskId, TaskProbe,
+    chain::ChainError,
+    control::OperatorSnapshot,
+    metrics::TaskMetrics,
+    sink::PrepareResult,
+    snapshot::Freeze,
+    source::{SourceStatus, Split},
+};
+use tidegate_exchange::{AnyEdgeReader, Polled};
+
+use crate::{
+    alignment::{Alignment, Verdict},
+    clock::Clock,
+    head::{ChainHead, TaskHead},
+    scan::{Frozen, Scan, TaskPart},
+    source_node::SourceHead,
+    watermarks::{Change, Watermarks},
+};
+
+/// A task runs at most this long before the next one has its turn.
+const RUN_NS: u64 = 200_000;
+/// Buffered records wait at most this long while more input keeps coming.
+const FLUSH_NS: u64 = 1_000_000;
+
+/// What a task tells its worker.
+pub(crate) enum TaskEvent {
+    /// A sink closed its staged output at a barrier; the future makes it durable.
+    Prepared {
+        task: TaskId,
+        sink: OperatorUid,
+        checkpoint: CheckpointId,
+        future: PrepareResult,
+    },
+    /// The task's part of a checkpoint is serialised.
+    Part(TaskPart),
+    /// All input has ended and everything that follows from it is emitted.
+    Ended,
+}
+
+/// What a run of a task came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ran {
+    /// There may be more to do at once.
+    Again,
+    /// Nothing to do until the task is woken, or until a time of day.
+    Waiting(Option<ProcessingTime>),
+}
+
+/// Why a run stopped for good.
+pub(crate) enum Stop {
+    /// The task has failed.
+    Failed(ChainError),
+    /// A fault has struck: the process is dead.
+    Died,
+}
+
+impl From<ChainError> for Stop {
+    fn from(error: ChainError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// One edge into a task.
+pub(crate) struct TaskInput {
+    pub(crate) slot: u8,
+    pub(crate) reader: Box<dyn AnyEdgeReader>,
+}
+
+/// What feeds a chain.
+pub(crate) enum Feed {
+    Source {
+        head: Box<dyn SourceHead>,
+        state: SourceState,
+    },
+    Edges(EdgeFeed),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SourceState {
+    /// Waits for its splits, for the start of the job, or for both.
+    Preparing {
+        assigned: bool,
+        started: bool,
+    },
+    Reading,
+    /// A barrier that suspends the job has been emitted.
+    Suspended,
+}
+
+pub(crate) struct EdgeFeed {
+    head: Box<dyn TaskHead>,
+    inputs: Vec<TaskInput>,
+    /// For each channel of the task, its input and its place there.
+    channels: Vec<(usize, usize)>,
+    alignment: Alignment,
+    watermarks: Watermarks,
+    /// Where the next look for input starts.
+    next: usize,
+}
+
+impl EdgeFeed {
+    pub(crate) fn new(
+        head: Box<dyn TaskHead>,
+        inputs: Vec<TaskInput>,
+        restored: CheckpointId,
+        watermark: EventTime,
+    ) -> Self {
+        let channels: Vec<_> = inputs
+            .iter()
+            .enumerate()
+            .flat_map(|(index, input)| (0..input.reader.channels()).map(move |channel| (index, channel)))
+            .collect();
+        let count = channels.len();
+        Self {
+            head,
+            inputs,
+            channels,
+            alignment: Alignment::new(count, restored),
+            watermarks: Watermarks::new(count, watermark),
+            next: 0,
+        }
+    }
+}
+
+/// How far the end of the input has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Running,
+    /// The end has been sent into the chain; it may still be working on it.
+    Ending,
+    Ended,
+}
+
+/// What came of looking for input.
+enum Step {
+    /// Something was taken; this many records.
+    Took(usize),
+    /// There is none now, and none before this time.
+    Empty(Option<ProcessingTime>),
+}
+
+pub(crate) struct Task {
+    id: TaskId,
+    name: String,
+    feed: Feed,
+    phase: Phase,
+    flow: Flow,
+    /// A checkpoint that this task starts by itself: at a source, or when all inputs have ended.
+    trigger: Option<Barrier>,
+    snapshot_taken: CheckpointId,
+    scan: Option<Scan>,
+    events: Vec<TaskEvent>,
+    waker: Waker,
+    clock: Clock,
+    probe: Arc<TaskProbe>,
+    metrics: Arc<TaskMetrics>,
+    faults: Faults,
+    flushed_at_ns: u64,
+    blocked_since_ns: Option<u64>,
+}
+
+/// What a task is made of.
+pub(crate) struct TaskParts {
+    pub(crate) id: TaskId,
+    pub(crate) name: String,
+    pub(crate) feed: Feed,
+    pub(crate) restored: CheckpointId,
+    pub(crate) waker: Waker,
+    pub(crate) clock: Clock,
+    pub(crate) probe: Arc<TaskProbe>,
+    pub(crate) metrics: Arc<TaskMetrics>,
+    pub(crate) faults: Faults,
+}
+
+impl Task {
+    pub(crate) fn new(parts: TaskParts) -> Self {
+        Self {
+            id: parts.id,
+            name: parts.name,
+            feed: parts.feed,
+            phase: Phase::Running,
+            flow: Flow::Ready,
+            trigger: None,
+            snapshot_taken: parts.restored,
+            scan: None,
+            events: Vec::new(),
+            waker: parts.waker,
+            clock: parts.clock,
+            probe: parts.probe,
+            metrics: parts.metrics,
+            faults: parts.faults,
+            flushed_at_ns: 0,
+            blocked_since_ns: None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The failure of this task as the coordinator hears of it.
+    pub(crate) fn error(&self, operator: Option<OperatorUid>, message: String) -> TaskError {
+        TaskError {
+            task: self.id,
+            task_name: self.name.clone(),
+            operator,
+            message,
+            severity: Severity::Restart,
+        }
+    }
+
+    pub(crate) fn probe(&self) -> &TaskProbe {
+        &self.probe
+    }
+
+    pub(crate) fn take_events(&mut self) -> Vec<TaskEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn chain(&mut self) -> &mut dyn ChainHead {
+        match &mut self.feed {
+            Feed::Source { head, .. } => head.as_mut(),
+            Feed::Edges(edges) => edges.head.as_mut(),
+        }
+    }
+
+    /// The splits of a source have come: this task's own.
+    pub(crate) fn assign(&mut self, splits: Vec<Split>) -> Result<(), ChainError> {
+        if let Feed::Source { head, state } = &mut self.feed {
+            head.assign(splits)?;
+            if let SourceState::Preparing { assigned, .. } = state {
+                *assigned = true;
+            }
+        }
+        self.begin_reading();
+        Ok(())
+    }
+
+    /// All workers have deployed.
+    pub(crate) fn start(&mut self) {
+        if let Feed::Source {
+            state: SourceState::Preparing { started, .. },
+            ..
+        } = &mut self.feed
+        {
+            *started = true;
+        }
+        self.begin_reading();
+    }
+
+    fn begin_reading(&mut self) {
+        if let Feed::Source { state, .. } = &mut self.feed
+            && *state
+                == (SourceState::Preparing {
+                    assigned: true,
+                    started: true,
+                })
+        {
+            *state = SourceState::Reading;
+        }
+    }
+
+    /// A checkpoint has been triggered. Sources, and tasks whose input has ended, act on it; for others its barriers
+    /// come through the channels.
+    pub(crate) fn trigger(&mut self, barrier: Barrier) {
+        self.trigger = Some(barrier);
+    }
+
+    /// A checkpoint has been given up.
+    pub(crate) fn abort(&mut self, checkpoint: CheckpointId) -> Result<(), ChainError> {
+        self.trigger = self.trigger.filter(|barrier| barrier.checkpoint > checkpoint);
+        if let Feed::Edges(edges) = &mut self.feed {
+            edges.alignment.on_abort(checkpoint);
+        }
+        if self
+            .scan
+            .as_ref()
+            .is_some_and(|scan| scan.checkpoint() <= checkpoint)
+        {
+            self.scan = None;
+            self.chain().visit(&mut |operator| {
+                operator
+                    .keyed_states()
+                    .into_iter()
+                    .for_each(|table| table.discard());
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A checkpoint has been claimed.
+    pub(crate) fn claimed(&mut self, checkpoint: CheckpointId) -> Result<(), ChainError> {
+        self.chain().visit(&mut |operator| {
+            operator
+                .keyed_states()
+                .into_iter()
+                .for_each(|table| table.claimed(checkpoint));
+            Ok(())
+        })
+    }
+
+    /// Which channel holds up the pending checkpoint, in words.
+    pub(crate) fn held_up_by(&self) -> Option<String> {
+        let Feed::Edges(edges) = &self.feed else {
+            return None;
+        };
+        let (checkpoint, channel) = edges.alignment.held_up_by()?;
+        let (input, place) = edges.channels[channel];
+        Some(format!(
+            "task {} ({}) waits for the barrier of checkpoint {checkpoint} on input {input}, channel {place}",
+            self.id, self.name
+        ))
+    }
+
+    /// Ends the task.
+    pub(crate) fn close(&mut self) -> Result<(), ChainError> {
+        self.chain().visit(&mut |operator| {
+            let uid = operator.context().uid.clone();
+            operator
+                .close()
+                .map_err(|error| ChainError { operator: uid, error })
+        })
+    }
+
+    /// Runs for a bounded time.
+    pub(crate) fn run(&mut self) -> Result<Ran, Stop> {
+        let started_ns = self.clock.nanos();
+        self.probe.set_now(self.clock.time_at(started_ns));
+        if let Some(since) = self.blocked_since_ns.take() {
+            self.metrics
+                .backpressured_ns
+                .add(started_ns.saturating_sub(since));
+        }
+        let ran = self.run_from(started_ns);
+        let ended_ns = self.clock.nanos();
+        let took_ns = ended_ns.saturating_sub(started_ns);
+        self.metrics.busy_ns.add(took_ns);
+        if took_ns > self.metrics.longest_run_ns.get() {
+            self.metrics.longest_run_ns.set(took_ns);
+        }
+        if self.flow == Flow::Blocked {
+            self.blocked_since_ns = Some(ended_ns);
+        }
+        ran
+    }
+
+    fn run_from(&mut self, started_ns: u64) -> Result<Ran, Stop> {
+        if !self.flow.is_ready() && !self.drain()? {
+            return self.rest(None);
+        }
+        let mut next_timer = self.fire_timers()?;
+        let mut empty = None;
+        let mut records = 0;
+        while self.flow.is_ready() && self.phase != Phase::Ended && records < 4 * TARGET_RECORDS {
+            match self.step()? {
+                Step::Took(count) => records += count,
+                Step::Empty(until) => {
+                    empty = Some(until);
+                    break;
+                }
+            }
+            if self.clock.nanos().saturating_sub(started_ns) > RUN_NS {
+                break;
+            }
+        }
+        self.metrics.records_in.add(records as u64);
+        self.finish_ending();
+        self.act_on_trigger()?;
+        self.slice()?;
+        let now_ns = self.clock.nanos();
+        if empty.is_some() || now_ns.saturating_sub(self.flushed_at_ns) > FLUSH_NS {
+            self.flushed_at_ns = now_ns;
+            self.flow = self.chain().flush()?;
+        }
+        match empty {
+            // Records may have set timers since they were last looked at.
+            Some(until) => {
+                next_timer = if records > 0 {
+                    self.next_timer()?
+                } else {
+                    next_timer
+                };
+                self.rest(earliest(until, next_timer))
+            }
+            None if self.phase == Phase::Ended => {
+                let timer = None;
+                self.rest(timer)
+            }
+            None if self.flow.is_ready() => Ok(Ran::Again),
+            None => self.rest(next_timer),
+        }
+    }
+
+    /// Whether the task waits, given that there is no input before `until` or that its outputs are not ready.
+    fn rest(&mut self, until: Option<ProcessingTime>) -> Result<Ran, Stop> {
+        if self.scan.is_some() && !self.flow.is_ready() {
+            // A blocked output is no reason to hold up a snapshot.
+            self.slice()?;
+        }
+        if self.flow == Flow::Pending
+            || self.scan.is_some()
+            || (self.phase == Phase::Ending && self.flow.is_ready())
+        {
+            return Ok(Ran::Again);
+        }
+        Ok(Ran::Waiting(until))
+    }
+
+    /// Goes on with what is pending in the chain. True if nothing is any more.
+    fn drain(&mut self) -> Result<bool, Stop> {
+        let waker = self.waker.clone();
+        self.chain().visit(&mut |operator| {
+            let uid = operator.context().uid.clone();
+            operator
+                .poll(&waker)
+                .map_err(|error| ChainError { operator: uid, error })
+        })?;
+        self.flow = self.chain().drain()?;
+        Ok(self.flow.is_ready())
+    }
+
+    fn next_timer(&mut self) -> Result<Option<ProcessingTime>, Stop> {
+        let mut next: Option<ProcessingTime> = None;
+        self.chain().visit(&mut |operator| {
+            next = earliest(next, operator.next_timer());
+            Ok(())
+        })?;
+        Ok(next)
+    }
+
+    fn fire_timers(&mut self) -> Result<Option<ProcessingTime>, Stop> {
+        let next = self.next_timer()?;
+        let now = self.probe.now();
+        if next.is_none_or(|time| time > now) || self.phase == Phase::Ended {
+            return Ok(next);
+        }
+        self.chain().visit(&mut |operator| {
+            if operator.next_timer().is_some_and(|time| time <= now) {
+                let _ = operator.on_timer()?;
+            }
+            Ok(())
+        })?;
+        // What timers emitted in the middle of the chain may be pending further down.
+        self.flow = self.chain().drain()?;
+        self.next_timer()
+    }
+
+    /// Takes one piece of input, if there is one. The chain is drained.
+    fn step(&mut self) -> Result<Step, Stop> {
+        if self.phase == Phase::Ending {
+            return Ok(Step::Empty(None));
+        }
+        match &mut self.feed {
+            Feed::Source { state, .. } => match state {
+                SourceState::Preparing { .. } | SourceState::Suspended => Ok(Step::Empty(None)),
+                SourceState::Reading => self.read(),
+            },
+            Feed::Edges(_) => self.receive(),
+        }
+    }
+
+    fn read(&mut self) -> Result<Step, Stop> {
+        if self.trigger.is_some() {
+            // The barrier goes between two batches.
+            self.act_on_trigger()?;
+            return Ok(Step::Took(0));
+        }
+        let Feed::Source { head, .. } = &mut self.feed else {
+            return Ok(Step::Empty(None));
+        };
+        let polled = head.poll(&self.waker)?;
+        self.flow = polled.flow;
+        match polled.status {
+            SourceStatus::More => Ok(Step::Took(polled.records)),
+            SourceStatus::Waiting | SourceStatus::Until(_) if polled.records > 0 => {
+                Ok(Step::Took(polled.records))
+            }
+            SourceStatus::Waiting => Ok(Step::Empty(None)),
+            SourceStatus::Until(time) => Ok(Step::Empty(Some(time))),
+            SourceStatus::Finished => {
+                self.end()?;
+                Ok(Step::Took(polled.records))
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Result<Step, Stop> {
+        let Feed::Edges(edges) = &mut self.feed else {
+            return Ok(Step::Empty(None));
+        };
+        let count = edges.channels.len();
+        for offset in 0..count {
+            let channel = (edges.next + offset) % count;
+            if edges.alignment.is_blocked(channel) {
+                continue;
+            }
+            let (input, place) = edges.channels[channel];
+            let TaskInput { slot, reader } = &mut edges.inputs[input];
+            let polled = reader.poll(place).map_err(|error| ChainError {
+                operator: OperatorUid::new(self.name.as_str()),
+                error: tidegate_core::OperatorError::other(error),
+            })?;
+            match polled {
+                Polled::Empty => {}
+                Polled::Batch { records } => {
+                    edges.next = (channel + 1) % count;
+                    edges.watermarks.on_records(channel);
+                    self.flow = edges.head.records(*slot, reader.batch())?;
+                    return Ok(Step::Took(records));
+                }
+                Polled::Control(control) => {
+                    self.on_control(channel, control)?;
+                    return Ok(Step::Took(0));
+                }
+            }
+        }
+        Ok(Step::Empty(None))
+    }
+
+    fn on_control(&mut self, channel: usize, control: Control) -> Result<(), Stop> {
+        let now_us = self.clock.nanos() / 1000;
+        let Feed::Edges(edges) = &mut self.feed else {
+            return Ok(());
+        };
+        let (change, verdict) = match control {
+            Control::Watermark(time) => (edges.watermarks.on_watermark(channel, time), Verdict::Continue),
+            Control::Idle => (edges.watermarks.on_idle(channel), Verdict::Continue),
+            Control::Barrier(barrier) => (Change::None, edges.alignment.on_barrier(channel, barrier, now_us)),
+            Control::End => {
+                let verdict = edges.alignment.on_end(channel, now_us);
+                (edges.watermarks.on_end(channel), verdict)
+            }
+        };
+        let ended = edges.alignment.has_ended();
+        // A snapshot is of everything before; the watermark that an end sets free comes after it.
+        if let Verdict::Snapshot {
+            barrier,
+            alignment_us,
+        } = verdict
+        {
+            self.snapshot(barrier, alignment_us)?;
+        }
+        match change {
+            Change::None => {}
+            Change::Watermark(time) => {
+                self.probe.set_watermark(time);
+                self.flow = self.flow.and(self.chain().control(Control::Watermark(time))?);
+            }
+            Change::Idle => self.flow = self.flow.and(self.chain().control(Control::Idle)?),
+        }
+        if ended && self.phase == Phase::Running {
+            self.end()?;
+        }
+        Ok(())
+    }
+
+    /// All input has ended for good.
+    fn end(&mut self) -> Result<(), Stop> {
+        self.phase = Phase::Ending;
+        self.probe.set_watermark(EventTime::MAX);
+        let flow = self.chain().control(Control::Watermark(EventTime::MAX))?;
+        self.flow = flow.and(self.chain().control(Control::End)?);
+        Ok(())
+    }
+
+    fn finish_ending(&mut self) {
+        if self.phase == Phase::Ending && self.flow.is_ready() {
+            self.phase = Phase::Ended;
+            self.events.push(TaskEvent::Ended);
+        }
+    }
+
+    fn act_on_trigger(&mut self) -> Result<(), Stop> {
+        let acts = self.flow.is_ready()
+            && match (&self.feed, self.phase) {
+                (_, Phase::Ending) => false,
+                (Feed::Source { .. }, _) | (Feed::Edges(_), Phase::Ended) => true,
+                (Feed::Edges(_), Phase::Running) => false,
+            };
+        let Some(barrier) = self.trigger.filter(|_| acts) else {
+            return Ok(());
+        };
+        self.trigger = None;
+        if barrier.checkpoint > self.snapshot_taken {
+            if let Feed::Edges(edges) = &mut self.feed {
+                if !edges.alignment.is_new(barrier.checkpoint) {
+                    return Ok(());
+                }
+                edges.alignment.snapshot_taken(barrier.checkpoint);
+            }
+            self.snapshot(barrier, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Freezes the task's state, passes the barrier on and starts to serialise in the background.
+    fn snapshot(&mut self, barrier: Barrier, alignment_us: u64) -> Result<(), Stop> {
+        if self.faults.strikes(FaultPoint::BeforeFreeze) {
+            return Err(Stop::Died);
+        }
+        let started_ns = self.clock.nanos();
+        let now = self.clock.time_at(started_ns);
+        self.snapshot_taken = barrier.checkpoint;
+        let freeze = Freeze {
+            checkpoint: barrier.checkpoint,
+            since: barrier.since.filter(|_| !barrier.kind.is_full()),
+        };
+        let mut operators = Vec::new();
+        let mut events = Vec::new();
+        let task = self.id;
+        self.chain().visit(&mut |operator| {
+            let uid = operator.context().uid.clone();
+            let mut snapshot = OperatorSnapshot::default();
+            for table in operator.keyed_states() {
+                table.set_now(now);
+                table.freeze(freeze);
+                snapshot.keyed_schemas.push(table.schema());
+            }
+            snapshot.states = operator.snapshot(&barrier).map_err(|error| ChainError {
+                operator: uid.clone(),
+                error,
+            })?;
+            if let Some(future) = operator.prepare(&barrier) {
+                events.push(TaskEvent::Prepared {
+                    task,
+                    sink: uid.clone(),
+                    checkpoint: barrier.checkpoint,
+                    future,
+                });
+            }
+            operators.push((uid, snapshot));
+            Ok(())
+        })?;
+        self.events.append(&mut events);
+        let ended = self.phase == Phase::Ended;
+        if let Feed::Source { head, state } = &mut self.feed {
+            // The source is the head: the first operator visited.
+            operators[0].1.splits = head.splits()?;
+            if barrier.kind.suspends() && *state == SourceState::Reading {
+                *state = SourceState::Suspended;
+            }
+        }
+        let watermark = match &self.feed {
+            Feed::Source { .. } => self.probe.watermark(),
+            Feed::Edges(edges) => edges.watermarks.merged(),
+        };
+        if !ended {
+            self.flow = self.flow.and(self.chain().control(Control::Barrier(barrier))?);
+        }
+        let now_ns = self.clock.nanos();
+        let sync_us = now_ns.saturating_sub(started_ns) / 1000;
+        let frozen = Frozen {
+            barrier,
+            task,
+            watermark,
+            ended,
+            operators,
+            alignment_us,
+            sync_us,
+        };
+        self.scan = Some(Scan::new(frozen, now_ns));
+        Ok(())
+    }
+
+    /// Serialises a slice of what is frozen.
+    fn slice(&mut self) -> Result<(), Stop> {
+        let Some(mut scan) = self.scan.take() else {
+            return Ok(());
+        };
+        let clock = self.clock;
+        if scan.slice(self.chain(), &clock)? == Progress::More {
+            if self.faults.strikes(FaultPoint::MidScan) {
+                return Err(Stop::Died);
+            }
+            self.scan = Some(scan);
+            return Ok(());
+        }
+        let mut bytes = 0;
+        self.chain().visit(&mut |operator| {
+            bytes += operator
+                .keyed_states()
+                .iter()
+                .map(|table| table.memory_bytes())
+                .sum::<u64>();
+            Ok(())
+        })?;
+        self.metrics.state_bytes.set(bytes);
+        self.events.push(TaskEvent::Part(scan.finish(self.clock.nanos())));
+        Ok(())
+    }
+}
+
+fn earliest(a: Option<ProcessingTime>, b: Option<ProcessingTime>) -> Option<ProcessingTime> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

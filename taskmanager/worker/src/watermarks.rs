@@ -1,0 +1,141 @@
+//! The watermark of a task: the minimum over its input channels that have something to say.
+
+use tidegate_core::EventTime;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Channel {
+    Active(EventTime),
+    /// Says nothing for a while and holds nobody back.
+    Idle(EventTime),
+    Ended,
+}
+
+/// What changed for the task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(crate) enum Change {
+    /// Nothing to tell downstream.
+    None,
+    /// Event time has come further.
+    Watermark(EventTime),
+    /// All channels that have not ended are idle now.
+    Idle,
+}
+
+/// Merges the watermarks of a task's input channels. The merged watermark never regresses, also not below a restored
+/// one.
+#[derive(Debug)]
+pub(crate) struct Watermarks {
+    channels: Vec<Channel>,
+    merged: EventTime,
+    idle: bool,
+}
+
+impl Watermarks {
+    /// Channels that have said nothing yet, of a task whose watermark had come to `restored`.
+    pub(crate) fn new(channels: usize, restored: EventTime) -> Self {
+        Self {
+            channels: vec![Channel::Active(EventTime::MIN); channels],
+            merged: restored,
+            idle: false,
+        }
+    }
+
+    /// The task's watermark.
+    pub(crate) fn merged(&self) -> EventTime {
+        self.merged
+    }
+
+    /// A channel's watermark has come. It makes an idle channel active again.
+    pub(crate) fn on_watermark(&mut self, channel: usize, watermark: EventTime) -> Change {
+        let before = match self.channels[channel] {
+            Channel::Active(time) | Channel::Idle(time) => time,
+            Channel::Ended => EventTime::MAX,
+        };
+        self.channels[channel] = Channel::Active(before.max(watermark));
+        self.merge()
+    }
+
+    /// A channel has gone idle.
+    pub(crate) fn on_idle(&mut self, channel: usize) -> Change {
+        if let Channel::Active(time) = self.channels[channel] {
+            self.channels[channel] = Channel::Idle(time);
+        }
+        self.merge()
+    }
+
+    /// Records have come on a channel: it is not idle any more.
+    pub(crate) fn on_records(&mut self, channel: usize) {
+        if let Channel::Idle(time) = self.channels[channel] {
+            self.channels[channel] = Channel::Active(time);
+            self.idle = false;
+        }
+    }
+
+    /// A channel has ended.
+    pub(crate) fn on_end(&mut self, channel: usize) -> Change {
+        self.channels[channel] = Channel::Ended;
+        self.merge()
+    }
+
+    fn merge(&mut self) -> Change {
+        let active = self.channels.iter().filter_map(|channel| match channel {
+            Channel::Active(time) => Some(*time),
+            Channel::Idle(_) | Channel::Ended => None,
+        });
+        match active.min() {
+            Some(least) => {
+                self.idle = false;
+                if least <= self.merged {
+                    return Change::None;
+                }
+                self.merged = least;
+                Change::Watermark(least)
+            }
+            // The final watermark is the task's own affair, when it ends.
+            None if self.channels.iter().all(|channel| *channel == Channel::Ended) => Change::None,
+            None if self.idle => Change::None,
+            None => {
+                self.idle = true;
+                Change::Idle
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: fn(i64) -> EventTime = EventTime;
+
+    #[test]
+    fn the_slowest_active_channel_decides() {
+        let mut marks = Watermarks::new(2, EventTime::MIN);
+        assert_eq!(marks.on_watermark(0, T(10)), Change::None);
+        assert_eq!(marks.on_watermark(1, T(5)), Change::Watermark(T(5)));
+        assert_eq!(marks.on_watermark(1, T(20)), Change::Watermark(T(10)));
+    }
+
+    #[test]
+    fn an_idle_or_ended_channel_holds_nobody_back() {
+        let mut marks = Watermarks::new(3, EventTime::MIN);
+        assert_eq!(marks.on_watermark(0, T(10)), Change::None);
+        assert_eq!(marks.on_idle(1), Change::None);
+        assert_eq!(marks.on_end(2), Change::Watermark(T(10)));
+        assert_eq!(marks.on_idle(0), Change::Idle);
+        marks.on_records(0);
+        assert_eq!(marks.on_watermark(0, T(11)), Change::Watermark(T(11)));
+    }
+
+    #[test]
+    fn it_never_regresses_also_not_below_a_restored_one() {
+        let mut marks = Watermarks::new(2, T(100));
+        assert_eq!(marks.on_watermark(0, T(50)), Change::None);
+        assert_eq!(marks.on_watermark(1, T(90)), Change::None);
+        assert_eq!(marks.on_watermark(1, T(150)), Change::None);
+        assert_eq!(marks.on_watermark(0, T(120)), Change::Watermark(T(120)));
+        assert_eq!(marks.on_watermark(0, T(30)), Change::None);
+        assert_eq!(marks.merged(), T(120));
+    }
+}
