@@ -245,3 +245,149 @@ fn decode_records<T: DeserializeOwned, const LIMIT: usize>(
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Flight {
+        carrier: String,
+        number: u32,
+        delay: Option<f32>,
+        stops: Vec<u16>,
+    }
+
+    fn flights() -> impl Strategy<Value = Batch<Flight>> {
+        let flight = (
+            ".{0,20}",
+            any::<u32>(),
+            proptest::option::of(-1e6f32..1e6),
+            proptest::collection::vec(any::<u16>(), 0..5),
+        )
+            .prop_map(|(carrier, number, delay, stops)| Flight {
+                carrier,
+                number,
+                delay,
+                stops,
+            });
+        let row = (flight, proptest::option::of(0i64..4), any::<u64>());
+        (proptest::collection::vec(row, 1..50), any::<bool>()).prop_map(|(rows, keyed)| {
+            let mut batch = Batch::new();
+            for (flight, time, hash) in rows {
+                let time = time.map(EventTime);
+                match keyed {
+                    true => batch.push_keyed(flight, time, hash),
+                    false => batch.push(flight, time),
+                }
+            }
+            batch
+        })
+    }
+
+    fn decode_all<T: Serialize + DeserializeOwned>(
+        codec: &Bincode,
+        bytes: &[u8],
+    ) -> Result<Batch<T>, CodecError> {
+        codec.decode(bytes)
+    }
+
+    #[test]
+    fn untimed_unkeyed_records_cost_their_own_bytes_and_five_more() {
+        let mut out = Vec::new();
+        let batch = Batch::from(vec![(1u64, 2u64); 100]);
+        assert_eq!(
+            Bincode::default().encode(&batch, 0, usize::MAX, &mut out),
+            Ok(100)
+        );
+        assert_eq!(out.len(), HEAD + 1600);
+    }
+
+    #[test]
+    fn a_record_above_the_limit_is_named() {
+        let batch = Batch::from(vec![vec![0u8; 10], vec![0; 2000]]);
+        let error = Bincode::new(1000).encode(&batch, 0, usize::MAX, &mut Vec::new());
+        assert_eq!(
+            error,
+            Err(CodecError::RecordTooLarge {
+                index: 1,
+                bytes: 2008,
+                max: 1000
+            })
+        );
+    }
+
+    #[test]
+    fn hostile_counts_and_lengths_are_errors_before_they_are_memory() {
+        let codec = Bincode::default();
+        let mut bytes = u32::MAX.to_le_bytes().to_vec();
+        bytes.push(0);
+        assert!(matches!(
+            decode_all::<u64>(&codec, &bytes),
+            Err(CodecError::Malformed { .. })
+        ));
+        // 65 536 records of a large type without a byte for them.
+        let mut bytes = 65_536u32.to_le_bytes().to_vec();
+        bytes.push(0);
+        assert!(matches!(
+            decode_all::<[u64; 32]>(&codec, &bytes),
+            Err(CodecError::Decode { index: 0, .. })
+        ));
+        // A string of an exabyte.
+        let mut bytes = 1u32.to_le_bytes().to_vec();
+        bytes.push(0);
+        bytes.extend_from_slice(&(1u64 << 60).to_le_bytes());
+        assert!(matches!(
+            decode_all::<String>(&codec, &bytes),
+            Err(CodecError::Decode { index: 0, .. })
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_in_pieces_comes_back_whole(batch in flights(), limit in 1usize..2000) {
+            let codec = Bincode::default();
+            let (mut from, mut back) = (0, Batch::new());
+            while from < batch.len() {
+                let mut out = vec![7; 3];
+                let count = codec.encode(&batch, from, limit, &mut out).unwrap();
+                prop_assert!(count > 0 && (count == 1 || out.len() - 3 <= limit));
+                let piece: Batch<Flight> = codec.decode(&out[3..]).unwrap();
+                prop_assert_eq!(piece.len(), count);
+                for index in 0..count {
+                    let record = piece.records[index].clone();
+                    match &piece.hashes {
+                        Some(hashes) => back.push_keyed(record, piece.time(index), hashes[index]),
+                        None => back.push(record, piece.time(index)),
+                    }
+                }
+                from += count;
+            }
+            prop_assert_eq!(&back.records, &batch.records);
+            prop_assert_eq!(&back.hashes, &batch.hashes);
+            for index in 0..batch.len() {
+                prop_assert_eq!(back.time(index), batch.time(index));
+            }
+        }
+
+        #[test]
+        fn random_bytes_and_flipped_bits_never_panic(
+            batch in flights(),
+            noise in proptest::collection::vec(any::<u8>(), 0..200),
+            place in any::<proptest::sample::Index>(),
+            bit in 0u8..8,
+        ) {
+            let codec = Bincode::default();
+            let _ = decode_all::<Flight>(&codec, &noise);
+            let mut out = Vec::new();
+            codec.encode(&batch, 0, usize::MAX, &mut out).unwrap();
+            let _ = decode_all::<Flight>(&codec, &out[..place.index(out.len())]);
+            let place = place.index(out.len());
+            out[place] ^= 1 << bit;
+            let _ = decode_all::<Flight>(&codec, &out);
+        }
+    }
+}

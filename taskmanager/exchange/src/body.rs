@@ -200,3 +200,68 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn control() -> impl Strategy<Value = Control> {
+        prop_oneof![
+            any::<i64>().prop_map(|time| Control::Watermark(EventTime(time))),
+            Just(Control::Idle),
+            Just(Control::End),
+            (any::<u64>(), proptest::option::of(any::<u64>()), 0usize..4).prop_map(|(id, since, kind)| {
+                Control::Barrier(Barrier {
+                    checkpoint: CheckpointId(id),
+                    since: since.map(CheckpointId),
+                    kind: BARRIER_KINDS[kind],
+                })
+            }),
+        ]
+    }
+
+    #[test]
+    fn what_no_sender_writes_is_refused() {
+        for body in [&[][..], &[0], &[5], &[1, 2, 3], &[2, 1], &[3; 12]] {
+            assert!(ControlBody::decode(body).is_err(), "{body:?}");
+        }
+        assert!(decode_group(&[]).is_err());
+        assert!(decode_group(&[0; 9]).is_err());
+        assert!(decode_group(&vec![0; (MAX_GROUP + 1) * 8]).is_err());
+        assert!(decode_grants(&[0; 23]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_come_back(
+            control in control(),
+            follows in proptest::collection::vec(any::<(u32, u64)>(), 0..5),
+            channels in proptest::collection::vec(any::<u64>().prop_map(ChannelId), 1..5),
+            grants in proptest::collection::vec(any::<(u64, u64, u64)>(), 0..5),
+        ) {
+            let body = ControlBody { control, follows };
+            let mut bytes = Vec::new();
+            body.encode(&mut bytes);
+            prop_assert_eq!(ControlBody::decode(&bytes), Ok(body));
+
+            bytes.clear();
+            encode_group(&channels, &mut bytes);
+            prop_assert_eq!(decode_group(&bytes), Ok(channels));
+
+            let grants: Vec<_> = grants
+                .into_iter()
+                .map(|(channel, limit, window)| (ChannelId(channel), Grant { limit, window }))
+                .collect();
+            bytes.clear();
+            encode_grants(&grants, &mut bytes);
+            prop_assert_eq!(decode_grants(&bytes), Ok(grants));
+        }
+
+        #[test]
+        fn noise_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = (ControlBody::decode(&noise), decode_group(&noise), decode_grants(&noise));
+        }
+    }
+}

@@ -1,7 +1,14 @@
 //! The two ends of one TCP connection. They move bytes and take frames off the stream; what frames mean is decided by
 //! the [`Registry`].
 
-use std::{io, io::IoSlice, sync::Arc, time::Duration};
+use std::{
+    io::{self, IoSlice},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use tidegate_core::{Attempt, WorkerId};
@@ -130,6 +137,8 @@ pub(crate) struct Dial {
     pub(crate) timeout: Duration,
     pub(crate) registry: Arc<Registry>,
     pub(crate) outbound: Arc<Outbound>,
+    /// Set once the peer has let this worker in.
+    pub(crate) established: Arc<AtomicBool>,
 }
 
 impl Dial {
@@ -139,13 +148,18 @@ impl Dial {
         let (mut reader, writer) = timeout(self.timeout, connect)
             .await
             .map_err(|_| ConnectionError::Timeout(self.timeout))??;
+        self.established.store(true, Ordering::Release);
         let peer = self.handshake.to;
         let grants = async {
             loop {
                 let frame = reader.next().await?;
                 match frame.header.kind {
                     FrameKind::Close => return Ok(Ended::Closed),
-                    _ => self.registry.grants(peer, &frame)?,
+                    _ => {
+                        while let Routed::NotYet(attempt) = self.registry.grants(peer, &frame)? {
+                            self.registry.begun(attempt).await;
+                        }
+                    }
                 }
             }
         };
@@ -305,11 +319,7 @@ async fn receive(
         }
         while let Routed::NotYet(attempt) = registry.route(peer, &frame)? {
             // All that follows on this connection belongs to that attempt too, so nothing is held up.
-            let mut own = registry.watch();
-            let begun = own.wait_for(|own| own.as_ref().is_some_and(|own| own.attempt >= attempt));
-            if begun.await.is_err() {
-                return Ok(Ended::Closed);
-            }
+            registry.begun(attempt).await;
         }
     }
 }
@@ -321,20 +331,21 @@ async fn return_grants(
     mut closing: watch::Receiver<bool>,
 ) -> Result<Ended, ConnectionError> {
     let mut body = Vec::new();
+    // Asked after grants have been taken: no grant is newer than the attempt it is then sent under.
+    let attempt = || registry.identity().map_or(Attempt(0), |own| own.attempt);
     loop {
-        let attempt = registry.identity().map_or(Attempt(0), |own| own.attempt);
         tokio::select! {
             biased;
             granted = grants.take() => {
                 for granted in granted.chunks(GRANTS_PER_FRAME) {
                     body.clear();
                     encode_grants(granted, &mut body);
-                    let header = FrameHeader::plain(FrameKind::Grants, attempt);
+                    let header = FrameHeader::plain(FrameKind::Grants, attempt());
                     writer.write_all(&header.frame(&body)?).await?;
                 }
             }
             () = told_to_close(&mut closing) => {
-                let close = FrameHeader::plain(FrameKind::Close, attempt);
+                let close = FrameHeader::plain(FrameKind::Close, attempt());
                 writer.write_all(&close.frame(&[])?).await?;
                 writer.shutdown().await?;
                 return Ok(Ended::Closed);

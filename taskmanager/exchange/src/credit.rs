@@ -212,3 +212,167 @@ impl ReceiverCredit {
         budget.release(std::mem::take(&mut self.window));
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUNDS: WindowBounds = WindowBounds {
+        min: 1_000,
+        max: 16_000,
+    };
+
+    #[test]
+    fn nothing_may_be_sent_before_the_first_grant() {
+        let mut sender = SenderCredit::default();
+        assert_eq!((sender.room(), sender.may_send(1)), (None, false));
+        let budget = WindowBudget::new(10_000);
+        let receiver = ReceiverCredit::open(BOUNDS, &budget, Instant::now());
+        sender.grant(receiver.current());
+        assert_eq!(sender.room(), Some(1_000));
+    }
+
+    #[test]
+    fn a_grant_is_worth_a_message_once_a_quarter_is_free() {
+        let (budget, now) = (WindowBudget::new(10_000), Instant::now());
+        let mut receiver = ReceiverCredit::open(BOUNDS, &budget, now);
+        assert_eq!(receiver.consume(249, &budget, now), None);
+        assert_eq!(
+            receiver.consume(1, &budget, now),
+            Some(Grant {
+                limit: 1_250,
+                window: 1_000
+            })
+        );
+    }
+
+    #[test]
+    fn an_older_grant_changes_nothing() {
+        let mut sender = SenderCredit::default();
+        sender.grant(Grant {
+            limit: 500,
+            window: 100,
+        });
+        sender.grant(Grant {
+            limit: 400,
+            window: 400,
+        });
+        assert_eq!((sender.available(), sender.window), (500, 100));
+    }
+
+    #[test]
+    fn a_fast_consumer_gets_a_larger_window_and_an_idle_one_gives_it_back() {
+        let (budget, mut now) = (WindowBudget::new(100_000), Instant::now());
+        let mut receiver = ReceiverCredit::open(BOUNDS, &budget, now);
+        for _ in 0..100 {
+            now += Duration::from_micros(100);
+            receiver.consume(1_000, &budget, now);
+        }
+        assert_eq!((receiver.window, budget.used()), (16_000, 16_000));
+        for _ in 0..100 {
+            now += Duration::from_secs(1);
+            receiver.consume(1_000, &budget, now);
+        }
+        assert_eq!((receiver.window, budget.used()), (1_000, 1_000));
+        receiver.close(&budget);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn windows_stay_within_the_budget_but_for_their_smallest() {
+        let (budget, mut now) = (WindowBudget::new(5_000), Instant::now());
+        let mut receivers: Vec<_> = (0..8)
+            .map(|_| ReceiverCredit::open(BOUNDS, &budget, now))
+            .collect();
+        assert_eq!(budget.used(), 8_000);
+        for receiver in &mut receivers[4..] {
+            receiver.close(&budget);
+        }
+        for _ in 0..50 {
+            now += Duration::from_micros(100);
+            for receiver in &mut receivers[..4] {
+                receiver.consume(1_000, &budget, now);
+            }
+        }
+        assert_eq!(budget.used(), 5_000);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Send a frame of this size, cut to what is allowed.
+        Send(u64),
+        /// Send one record of this size, if that is allowed.
+        SendWhole(u64),
+        /// Consume the oldest frame.
+        Consume,
+        /// Let the oldest grant arrive.
+        Arrive,
+        Wait(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (1u64..5_000).prop_map(Step::Send),
+            (1u64..50_000).prop_map(Step::SendWhole),
+            Just(Step::Consume),
+            Just(Step::Consume),
+            Just(Step::Arrive),
+            Just(Step::Arrive),
+            (1u64..20_000).prop_map(Step::Wait),
+        ];
+        proptest::collection::vec(step, 1..400)
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_never_overdrawn_and_never_stuck(steps in steps(), total in 500u64..40_000) {
+            let (budget, mut now) = (WindowBudget::new(total), Instant::now());
+            let mut receiver = ReceiverCredit::open(BOUNDS, &budget, now);
+            let mut sender = SenderCredit::default();
+            let mut grants = VecDeque::from([receiver.current()]);
+            let mut in_flight: VecDeque<u64> = VecDeque::new();
+            for step in steps {
+                match step {
+                    Step::Send(size) => {
+                        if let Some(room) = sender.room() {
+                            let size = size.min(room);
+                            prop_assert!(sender.may_send(size));
+                            sender.spend(size);
+                            in_flight.push_back(size);
+                        }
+                    }
+                    Step::SendWhole(size) => {
+                        if sender.may_send(size) {
+                            sender.spend(size);
+                            in_flight.push_back(size);
+                        }
+                    }
+                    Step::Consume => {
+                        if let Some(size) = in_flight.pop_front() {
+                            grants.extend(receiver.consume(size, &budget, now));
+                        }
+                    }
+                    Step::Arrive => grants.pop_front().into_iter().for_each(|grant| sender.grant(grant)),
+                    Step::Wait(micros) => now += Duration::from_micros(micros),
+                }
+                // Everything on its way fits into one window, but for one record that is larger.
+                let on_its_way: u64 = in_flight.iter().sum();
+                let largest = in_flight.iter().max().copied().unwrap_or(0);
+                prop_assert!(on_its_way <= BOUNDS.max + largest);
+                prop_assert!(sender.limit <= receiver.limit);
+                prop_assert!(budget.used() <= total.max(BOUNDS.min));
+            }
+            // When everything has been consumed and said, anything may be sent.
+            while let Some(size) = in_flight.pop_front() {
+                grants.extend(receiver.consume(size, &budget, now));
+            }
+            grants.into_iter().for_each(|grant| sender.grant(grant));
+            prop_assert!(sender.room().is_some());
+            prop_assert!(sender.may_send(u64::MAX));
+        }
+    }
+}

@@ -261,3 +261,121 @@ impl FrameDecoder {
         Ok((header, length))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MAX_DATA: usize = 4096;
+
+    fn header() -> impl Strategy<Value = FrameHeader> {
+        (0..FrameKind::ALL.len(), any::<(u32, u64, u64, u32)>()).prop_map(
+            |(kind, (attempt, channel, sequence, records))| FrameHeader {
+                kind: FrameKind::ALL[kind],
+                attempt: Attempt(attempt),
+                channel: ChannelId(channel),
+                sequence,
+                records,
+            },
+        )
+    }
+
+    fn frames() -> impl Strategy<Value = Vec<(FrameHeader, Vec<u8>)>> {
+        proptest::collection::vec((header(), proptest::collection::vec(any::<u8>(), 0..200)), 0..8)
+    }
+
+    fn drain(decoder: &mut FrameDecoder, received: &mut BytesMut) -> Result<Vec<Frame>, FrameError> {
+        let mut frames = Vec::new();
+        while let Some(frame) = decoder.next(received)? {
+            frames.push(frame);
+        }
+        Ok(frames)
+    }
+
+    #[test]
+    fn a_long_body_is_refused_by_its_header_alone() {
+        for (kind, length, limit) in [
+            (FrameKind::Data, MAX_DATA + 1, MAX_DATA),
+            (FrameKind::Control, MAX_CONTROL_BODY + 1, MAX_CONTROL_BODY),
+            (FrameKind::Data, u32::MAX as usize, MAX_DATA),
+        ] {
+            let bytes = FrameHeader::plain(kind, Attempt(1)).encode(length as u32);
+            let error = FrameDecoder::new(MAX_DATA).next(&mut BytesMut::from(&bytes[..]));
+            assert_eq!(
+                error,
+                Err(FrameError::TooLong {
+                    kind,
+                    length: length as u64,
+                    limit: limit as u64
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn reserved_bits_and_unknown_kinds_are_refused() {
+        for (place, error) in [
+            (4, FrameError::UnknownKind { kind: 0xee }),
+            (5, FrameError::Reserved),
+            (7, FrameError::Reserved),
+        ] {
+            let mut bytes = FrameHeader::plain(FrameKind::Data, Attempt(1)).encode(0);
+            bytes[place] = 0xee;
+            let checksum = crc32c::crc32c(&bytes[..32]);
+            bytes[32..].copy_from_slice(&checksum.to_le_bytes());
+            let found = FrameDecoder::new(MAX_DATA).next(&mut BytesMut::from(&bytes[..]));
+            assert_eq!(found, Err(error));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_out_as_they_went_in_however_they_are_cut(
+            frames in frames(),
+            cuts in proptest::collection::vec(1usize..100, 1..50),
+        ) {
+            let mut bytes = Vec::new();
+            for (header, body) in &frames {
+                bytes.extend(header.frame(body).unwrap());
+            }
+            let (mut decoder, mut received) = (FrameDecoder::new(MAX_DATA), BytesMut::new());
+            let (mut decoded, mut rest, mut cuts) = (Vec::new(), &bytes[..], cuts.into_iter().cycle());
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(cuts.next().unwrap().min(rest.len()));
+                received.extend_from_slice(now);
+                rest = later;
+                decoded.extend(drain(&mut decoder, &mut received).unwrap());
+            }
+            prop_assert_eq!(decoded.len(), frames.len());
+            for (frame, (header, body)) in decoded.iter().zip(&frames) {
+                prop_assert_eq!(&frame.header, header);
+                prop_assert_eq!(&frame.body[..], &body[..]);
+            }
+        }
+
+        #[test]
+        fn noise_never_panics(noise in proptest::collection::vec(any::<u8>(), 0..500)) {
+            let _ = drain(&mut FrameDecoder::new(MAX_DATA), &mut BytesMut::from(&noise[..]));
+        }
+
+        #[test]
+        fn a_flipped_bit_in_a_header_is_noticed(header in header(), bit in 0..HEADER_BYTES * 8) {
+            let mut bytes = header.encode(0);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let error = FrameDecoder::new(MAX_DATA).next(&mut BytesMut::from(&bytes[..]));
+            let is_checksum = matches!(error, Err(FrameError::Checksum { .. }));
+            prop_assert!(is_checksum, "{error:?}");
+        }
+
+        #[test]
+        fn a_truncated_frame_is_waited_for(header in header(), length in 1usize..100, cut in any::<proptest::sample::Index>()) {
+            let bytes = header.frame(&vec![0; length]).unwrap();
+            let cut = cut.index(bytes.len());
+            let (mut decoder, mut received) = (FrameDecoder::new(MAX_DATA), BytesMut::from(&bytes[..cut]));
+            prop_assert_eq!(decoder.next(&mut received), Ok(None));
+            prop_assert!(decoder.missing(received.len()) > 0);
+        }
+    }
+}

@@ -78,3 +78,51 @@ impl CreditGate {
         self.waker.wake();
     }
 }
+
+#[cfg(all(test, loom))]
+mod models {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wake::{ReadySet, ReadySlots};
+
+    #[test]
+    fn a_sender_that_waits_for_credit_is_woken() {
+        loom::model(|| {
+            let set = ReadySet::new(1);
+            set.attach();
+            let gate = Arc::new(CreditGate::new(set.waker(0), Arc::new(ChannelMeter::default())));
+            let granting = Arc::clone(&gate);
+            let thread = loom::thread::spawn(move || {
+                granting.grant(Grant {
+                    limit: 1_000,
+                    window: 1_000,
+                });
+                granting.grant(Grant {
+                    limit: 1_500,
+                    window: 1_000,
+                });
+            });
+            let mut ready = ReadySlots::default();
+            let mut sent = 0;
+            while sent < 1_500 {
+                match gate.room() {
+                    Some(room) => {
+                        assert!(gate.admit(room));
+                        sent += room;
+                    }
+                    // A lost wake-up would leave this thread parked for ever.
+                    None => loop {
+                        set.take_ready(&mut ready);
+                        if ready.next().is_some() {
+                            break;
+                        }
+                        set.park(Duration::ZERO, None);
+                    },
+                }
+            }
+            assert_eq!(sent, 1_500);
+            thread.join().expect("the model's thread");
+        });
+    }
+}

@@ -252,3 +252,107 @@ impl Handshake {
         Verdict::Accept
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake(change: impl Fn(&mut Handshake)) -> Handshake {
+        let mut handshake = Handshake {
+            from: Identity {
+                job: JobId::new("flights"),
+                generation: Generation(3),
+                attempt: Attempt(5),
+                worker: WorkerId(1),
+                graph_fingerprint: 77,
+            },
+            to: WorkerId(0),
+            listen: ([127, 0, 0, 1], 4000).into(),
+        };
+        change(&mut handshake);
+        handshake
+    }
+
+    fn own() -> Identity {
+        Identity {
+            worker: WorkerId(0),
+            ..handshake(|_| {}).from
+        }
+    }
+
+    #[test]
+    fn only_the_same_attempt_of_the_same_job_is_let_in() {
+        type Case = (fn(&mut Handshake), Verdict);
+        let cases: [Case; 9] = [
+            (|_| {}, Verdict::Accept),
+            (
+                |h| h.from.job = JobId::new("other"),
+                Verdict::Refuse(Refusal::Job),
+            ),
+            (
+                |h| h.from.generation.0 = 2,
+                Verdict::Refuse(Refusal::Generation { ours: 3, theirs: 2 }),
+            ),
+            (|h| h.from.generation.0 = 4, Verdict::Wait),
+            (
+                |h| h.from.attempt.0 = 4,
+                Verdict::Refuse(Refusal::Attempt { ours: 5, theirs: 4 }),
+            ),
+            (|h| h.from.attempt.0 = 6, Verdict::Wait),
+            // A newer attempt of an older leader is a zombie's all the same.
+            (
+                |h| (h.from.generation.0, h.from.attempt.0) = (2, 6),
+                Verdict::Refuse(Refusal::Generation { ours: 3, theirs: 2 }),
+            ),
+            (
+                |h| h.from.graph_fingerprint = 78,
+                Verdict::Refuse(Refusal::Graph { ours: 77, theirs: 78 }),
+            ),
+            (
+                |h| h.to = WorkerId(9),
+                Verdict::Refuse(Refusal::Worker { ours: 0, theirs: 9 }),
+            ),
+        ];
+        for (change, verdict) in cases {
+            let handshake = handshake(change);
+            assert_eq!(handshake.judge(Some(&own())), verdict, "{handshake:?}");
+        }
+        assert_eq!(handshake(|_| {}).judge(None), Verdict::Wait);
+    }
+
+    #[test]
+    fn a_handshake_comes_back_and_any_cut_is_an_error() {
+        let handshake = handshake(|_| {});
+        let mut body = Vec::new();
+        handshake.encode(&mut body);
+        assert_eq!(Handshake::decode(&body), Ok(Ok(handshake)));
+        for cut in 0..body.len() {
+            assert!(Handshake::decode(&body[..cut]).is_err());
+        }
+        body[8] = 9;
+        assert_eq!(
+            Handshake::decode(&body),
+            Ok(Err(Refusal::Version { ours: 1, theirs: 9 }))
+        );
+        body[0] = b'X';
+        assert!(Handshake::decode(&body).is_err());
+    }
+
+    #[test]
+    fn refusals_come_back() {
+        for refusal in [
+            Refusal::Version { ours: 1, theirs: 2 },
+            Refusal::Job,
+            Refusal::Generation { ours: 1, theirs: 2 },
+            Refusal::Attempt { ours: 1, theirs: 2 },
+            Refusal::Graph { ours: 1, theirs: 2 },
+            Refusal::Worker { ours: 1, theirs: 2 },
+            Refusal::NotBegun { theirs: 2 },
+        ] {
+            let mut body = Vec::new();
+            refusal.encode(&mut body);
+            assert_eq!(Refusal::decode(&body), Ok(refusal));
+        }
+        assert!(Refusal::decode(&[0; 17]).is_err());
+    }
+}

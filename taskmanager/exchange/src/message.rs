@@ -3,7 +3,7 @@
 use tidegate_core::{Batch, Control};
 
 /// What a channel carries.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Message<T> {
     /// Records.
     Batch(Batch<T>),

@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -66,8 +69,8 @@ impl Default for NetworkOptions {
 pub struct AttemptOptions {
     /// What this worker is.
     pub identity: Identity,
-    /// Where the other workers take connections.
-    pub peers: Vec<(WorkerId, SocketAddr)>,
+    /// Where all workers of the attempt take connections, as all of them know it. This worker may be among them.
+    pub workers: Vec<(WorkerId, SocketAddr)>,
 }
 
 /// Why a channel cannot be opened.
@@ -120,7 +123,43 @@ struct Inner {
 #[derive(Default)]
 struct Peers {
     identity: Option<Identity>,
+    /// Where the other workers know this one to be: tells it from another that had its number.
+    own_address: Option<SocketAddr>,
     links: HashMap<WorkerId, Link>,
+    connections: u64,
+}
+
+impl Peers {
+    /// A number for a new connection, to tell it from those before.
+    fn next_connection(&mut self) -> u64 {
+        self.connections += 1;
+        self.connections
+    }
+}
+
+/// A connection as its link sees it.
+struct Connection {
+    task: AbortHandle,
+    number: u64,
+    state: ConnectionState,
+}
+
+enum ConnectionState {
+    /// This worker connects; set once the peer has let it in.
+    Outgoing(Arc<AtomicBool>),
+    /// The peer has connected, and says that this is where it takes connections itself.
+    Incoming(SocketAddr),
+}
+
+impl Connection {
+    /// Whether it can serve another attempt with the peer at `address`.
+    fn outlives_attempt(&self, address: SocketAddr) -> bool {
+        match &self.state {
+            // One that is still shaking hands does so for an attempt that is over.
+            ConnectionState::Outgoing(established) => established.load(Ordering::Acquire),
+            ConnectionState::Incoming(from) => *from == address,
+        }
+    }
 }
 
 /// What there is with one peer.
@@ -128,10 +167,8 @@ struct Link {
     address: SocketAddr,
     outbound: Arc<Outbound>,
     grants: Arc<GrantQueue>,
-    /// The connection to the peer.
-    outgoing: Option<AbortHandle>,
-    /// The connection from the peer, with where it says it takes connections itself.
-    incoming: Option<(AbortHandle, SocketAddr)>,
+    outgoing: Option<Connection>,
+    incoming: Option<Connection>,
 }
 
 impl Link {
@@ -145,22 +182,39 @@ impl Link {
         }
     }
 
-    /// Drops connections with a worker that had the same number, and what waits for it.
+    /// Makes the link ready for another attempt: drops connections with a worker that had the same number, and what
+    /// waits to be sent.
     fn renew(&mut self, address: SocketAddr) {
         if self.address != address {
             self.sever();
             *self = Self::new(address);
         }
-        if self.incoming.as_ref().is_some_and(|(_, from)| *from != address) {
-            self.incoming.take().inspect(|(task, _)| task.abort());
+        for connection in [&mut self.outgoing, &mut self.incoming] {
+            if let Some(gone) = connection.take_if(|connection| !connection.outlives_attempt(address)) {
+                gone.task.abort();
+            }
         }
         self.outbound.clear();
         self.grants.clear();
     }
 
     fn sever(&mut self) {
-        self.outgoing.take().inspect(AbortHandle::abort);
-        self.incoming.take().inspect(|(task, _)| task.abort());
+        for connection in [&mut self.outgoing, &mut self.incoming] {
+            if let Some(gone) = connection.take() {
+                gone.task.abort();
+            }
+        }
+    }
+
+    /// Takes a connection that has ended out of its place. `false` if another has taken that.
+    fn remove(&mut self, number: u64) -> bool {
+        [&mut self.outgoing, &mut self.incoming]
+            .into_iter()
+            .any(|connection| {
+                connection
+                    .take_if(|connection| connection.number == number)
+                    .is_some()
+            })
     }
 }
 
@@ -214,13 +268,18 @@ impl Network {
             peers.links.values_mut().for_each(Link::sever);
         }
         peers.links.retain(|worker, link| {
-            let stays = attempt.peers.iter().any(|(peer, _)| peer == worker);
+            let stays = attempt.workers.iter().any(|(peer, _)| peer == worker);
             if !stays {
                 link.sever();
             }
             stays
         });
-        for (worker, address) in attempt.peers {
+        let own = attempt.identity.worker;
+        peers.own_address = attempt
+            .workers
+            .iter()
+            .find_map(|(worker, address)| (*worker == own).then_some(*address));
+        for (worker, address) in attempt.workers.into_iter().filter(|(worker, _)| *worker != own) {
             peers
                 .links
                 .entry(worker)
@@ -260,8 +319,8 @@ impl Network {
         if !self.inner.registry.add_sender(peer, channel, &shared) {
             return Err(NetworkError::Duplicate { channel });
         }
-        if link.outgoing.as_ref().is_none_or(AbortHandle::is_finished) {
-            link.outgoing = Some(Inner::dial(&self.inner, identity, peer, link));
+        if link.outgoing.is_none() {
+            self.inner.dial(&mut peers, identity, peer);
         }
         Ok(RemoteSender::new(shared, outbound, waker, attempt, peer, channel))
     }
@@ -363,24 +422,36 @@ impl Inner {
             .saturating_add(BODY_OVERHEAD)
     }
 
-    fn dial(self: &Arc<Self>, identity: Identity, peer: WorkerId, link: &Link) -> AbortHandle {
+    /// Connects to a peer, apart.
+    fn dial(self: &Arc<Self>, peers: &mut Peers, identity: Identity, peer: WorkerId) {
+        let number = peers.next_connection();
+        let listen = peers.own_address.unwrap_or(self.address);
+        let Some(link) = peers.links.get_mut(&peer) else {
+            return;
+        };
+        let established = Arc::new(AtomicBool::new(false));
         let dial = Dial {
             handshake: Handshake {
                 from: identity,
                 to: peer,
-                listen: self.address,
+                listen,
             },
             address: link.address,
             timeout: self.options.connect_timeout,
             registry: Arc::clone(&self.registry),
             outbound: Arc::clone(&link.outbound),
+            established: Arc::clone(&established),
         };
         let inner = Arc::clone(self);
-        let task = async move {
+        let task = self.runtime.spawn(async move {
             let result = dial.run(inner.closing.subscribe()).await;
-            inner.ended(peer, result);
-        };
-        self.runtime.spawn(task).abort_handle()
+            inner.ended(peer, number, result);
+        });
+        link.outgoing = Some(Connection {
+            task: task.abort_handle(),
+            number,
+            state: ConnectionState::Outgoing(established),
+        });
     }
 
     async fn accept_all(self: Arc<Self>, listener: TcpListener) {
@@ -431,21 +502,32 @@ impl Inner {
         let (peer, listen) = (accepted.peer(), accepted.handshake.listen);
         let inner = Arc::clone(self);
         let mut peers = self.peers();
-        let link = peers.links.get_mut(&peer)?;
+        let number = peers.next_connection();
+        // An attempt may have begun since the handshake, in which the number is another worker's.
+        let link = peers.links.get_mut(&peer).filter(|link| link.address == listen)?;
         let grants = Arc::clone(&link.grants);
         let running = self.runtime.spawn(async move {
             let result = accepted.run(&inner.registry, &grants, closing).await;
-            inner.ended(peer, result);
+            inner.ended(peer, number, result);
         });
         // A peer has one connection; a second replaces it.
-        if let Some((before, _)) = link.incoming.replace((running.abort_handle(), listen)) {
-            before.abort();
+        let before = link.incoming.replace(Connection {
+            task: running.abort_handle(),
+            number,
+            state: ConnectionState::Incoming(listen),
+        });
+        if let Some(before) = before {
+            before.task.abort();
         }
         Some(running)
     }
 
-    fn ended(&self, peer: WorkerId, result: Result<Ended, ConnectionError>) {
+    fn ended(&self, peer: WorkerId, number: u64, result: Result<Ended, ConnectionError>) {
         if *self.closing.borrow() {
+            return;
+        }
+        let mut peers = self.peers();
+        if !peers.links.get_mut(&peer).is_some_and(|link| link.remove(number)) {
             return;
         }
         let is_broken = result.is_err();
@@ -454,7 +536,10 @@ impl Inner {
             Err(error) => error.to_string(),
         };
         let failure = PeerFailure { worker: peer, reason };
-        if self.registry.lose(&failure) && is_broken {
+        // While no other attempt can begin, so that it is not blamed for this one's loss.
+        let is_first = self.registry.lose(&failure);
+        drop(peers);
+        if is_first && is_broken {
             tracing::warn!(worker = %peer, reason = failure.reason, "data connection lost");
             (self.on_peer_lost)(failure);
         }

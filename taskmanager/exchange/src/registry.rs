@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::{
     body::{ControlBody, decode_grants, decode_group},
+    credit::Grant,
     frame::{Frame, FrameError, FrameKind},
     handshake::Identity,
     inbox::Inbox,
@@ -91,6 +92,8 @@ struct Route {
 struct CurrentAttempt {
     identity: Identity,
     senders: HashMap<ChannelId, (WorkerId, Arc<SenderShared>)>,
+    /// The newest grants for channels whose senders are not open yet.
+    early_grants: HashMap<ChannelId, (WorkerId, Grant)>,
     routes: HashMap<ChannelId, Route>,
     /// Control elements for channels whose receivers are not open yet, with their places.
     parked: HashMap<ChannelId, Vec<(u64, Control)>>,
@@ -98,6 +101,7 @@ struct CurrentAttempt {
     groups: HashMap<(WorkerId, ChannelId), Arc<[ChannelId]>>,
     member_count: usize,
     lost: HashMap<WorkerId, PeerFailure>,
+    is_over: bool,
 }
 
 /// The channels of the current attempt.
@@ -125,12 +129,14 @@ impl Registry {
         let before = self.lock().replace(CurrentAttempt {
             identity: identity.clone(),
             senders: HashMap::new(),
+            early_grants: HashMap::new(),
             routes: HashMap::new(),
             parked: HashMap::new(),
             parked_count: 0,
             groups: HashMap::new(),
             member_count: 0,
             lost: HashMap::new(),
+            is_over: false,
         });
         drop(before);
         self.identity.send_replace(Some(identity));
@@ -139,6 +145,7 @@ impl Registry {
     /// Forgets all channels. Frames of the attempt are dropped from here on.
     pub(crate) fn end(&self) {
         let before = self.lock().as_mut().map(|current| {
+            current.is_over = true;
             (
                 std::mem::take(&mut current.senders),
                 std::mem::take(&mut current.routes),
@@ -196,6 +203,11 @@ impl Registry {
         };
         if let Some(failure) = current.lost.get(&peer) {
             shared.fail(failure.clone());
+        }
+        if let Some((from, grant)) = current.early_grants.remove(&channel)
+            && from == peer
+        {
+            shared.gate.grant(grant);
         }
         current
             .senders
@@ -278,21 +290,32 @@ impl Registry {
     }
 
     /// Takes a frame that came back over a connection of our own: grants.
-    pub(crate) fn grants(&self, peer: WorkerId, frame: &Frame) -> Result<(), RouteError> {
+    pub(crate) fn grants(&self, peer: WorkerId, frame: &Frame) -> Result<Routed, RouteError> {
         let grants = match frame.header.kind {
             FrameKind::Grants => decode_grants(&frame.body)?,
             kind => return Err(RouteError::Unexpected { kind }),
         };
-        let current = self.lock();
-        for (channel, grant) in grants {
-            match current.as_ref().and_then(|current| current.senders.get(&channel)) {
-                Some((of, shared)) if *of == peer => shared.gate.grant(grant),
-                _ => {
-                    self.dropped.fetch_add(1, Relaxed);
+        match &mut *self.lock() {
+            Some(current) if frame.header.attempt == current.identity.attempt => {
+                for (channel, grant) in grants {
+                    current.grant(peer, channel, grant)?;
                 }
             }
+            Some(current) if frame.header.attempt < current.identity.attempt => {
+                self.dropped.fetch_add(1, Relaxed);
+            }
+            _ => return Ok(Routed::NotYet(frame.header.attempt)),
         }
-        Ok(())
+        Ok(Routed::Done)
+    }
+
+    /// Waits until an attempt has begun that is not older.
+    pub(crate) async fn begun(&self, attempt: Attempt) {
+        let mut own = self.watch();
+        // The registry owns the other end, so this does not fail while it is borrowed.
+        let _ = own
+            .wait_for(|own| own.as_ref().is_some_and(|own| own.attempt >= attempt))
+            .await;
     }
 }
 
@@ -303,7 +326,26 @@ enum Taken {
 }
 
 impl CurrentAttempt {
+    fn grant(&mut self, peer: WorkerId, channel: ChannelId, grant: Grant) -> Result<(), RouteError> {
+        match self.senders.get(&channel) {
+            Some((of, shared)) if *of == peer => shared.gate.grant(grant),
+            Some(_) => {}
+            None if self.is_over => {}
+            None => {
+                // The receiver was opened first. Without this its sender would wait for ever.
+                self.early_grants.insert(channel, (peer, grant));
+                if self.early_grants.len() > MAX_PARKED {
+                    return Err(RouteError::TooMuchParked);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn take(&mut self, peer: WorkerId, frame: &Frame, is_leaky: bool) -> Result<Taken, RouteError> {
+        if self.is_over {
+            return Ok(Taken::Dropped);
+        }
         match frame.header.kind {
             FrameKind::Data => self.data(peer, frame, is_leaky),
             FrameKind::Group => {
