@@ -23,8 +23,8 @@ mod worker;
 
 pub use head::{ChainHead, TaskHead};
 pub use program::{
-    AnyPort, AnyPush, BuiltNode, Discovery, JobProgram, NodeFactory, NodeParts, NodeProgram, Port, operator,
-    sink, source, two_input_operator,
+    AnyPort, AnyPush, AttachSides, BuiltNode, Discovery, JobProgram, NodeFactory, NodeParts, NodeProgram,
+    Port, operator, sink, source, source_with_sides, two_input_operator,
 };
 pub use source_node::{Polled, SourceHead};
 pub use worker::{TaskMetricsEntry, Worker, WorkerError, WorkerMetrics, WorkerOptions};

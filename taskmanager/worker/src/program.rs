@@ -7,7 +7,7 @@ use std::{any::Any, sync::Arc};
 
 use tidegate_core::{
     Attempt, Batch, Control, Flow, Lineage, NodeId, OperatorContext, OperatorError, OperatorUid,
-    OperatorVisitor, Output, Push, VisitOperators,
+    OperatorVisitor, Output, Push, SideOutputs, VisitOperators,
     chain::{ChainError, ChainedTwoInput, FanOut},
     graph::{GraphError, JobGraph},
     sink::{Committer, Sink},
@@ -179,27 +179,42 @@ pub fn two_input_operator<A: Send + 'static, B: Send + 'static, O: Send + 'stati
     }))
 }
 
-struct SourceFactory<T>(Arc<dyn Source<T>>);
+/// Takes the links of a node's side outputs from its parts.
+pub type AttachSides = Box<dyn Fn(&mut NodeParts) -> SideOutputs + Send + Sync>;
+
+struct SourceFactory<T> {
+    source: Arc<dyn Source<T>>,
+    sides: AttachSides,
+}
 
 impl<T: Send + 'static> NodeFactory for SourceFactory<T> {
     fn build(&self, mut parts: NodeParts) -> Result<BuiltNode, OperatorError> {
-        let out = parts.output::<T>(0);
+        let sides = (self.sides)(&mut parts);
+        let out = Output::with_sides(parts.link::<T>(0), sides);
         Ok(BuiltNode::Source(Box::new(SourceNode::new(
-            Arc::clone(&self.0),
+            Arc::clone(&self.source),
             parts.context,
             out,
         ))))
     }
 
     fn discovery(&self) -> Option<Discovery> {
-        let source = Arc::clone(&self.0);
+        let source = Arc::clone(&self.source);
         Some(Box::new(move |parallelism| source.discover(parallelism)))
     }
 }
 
-/// A factory of source tasks.
+/// A factory of source tasks without side outputs.
 pub fn source<T: Send + 'static>(source: Arc<dyn Source<T>>) -> Arc<dyn NodeFactory> {
-    Arc::new(SourceFactory(source))
+    source_with_sides(source, Box::new(|_| SideOutputs::none()))
+}
+
+/// A factory of source tasks with the side outputs that `sides` attaches.
+pub fn source_with_sides<T: Send + 'static>(
+    source: Arc<dyn Source<T>>,
+    sides: AttachSides,
+) -> Arc<dyn NodeFactory> {
+    Arc::new(SourceFactory { source, sides })
 }
 
 struct SinkFactory<T>(Arc<dyn Sink<T>>);
