@@ -5,6 +5,7 @@
 //! - [`StateRegistry`] holds the states of a user's function and hands out typed handles: [`ValueState`],
 //!   [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`]; [`Timers`] are state, too.
 //! - [`BroadcastState`] and [`OperatorListState`] are for state that is not keyed.
+//! - [`segment`] packs what tables write into few objects, and finds it again.
 //!
 //! Everything here is pure: bytes in, bytes out.
 
@@ -20,6 +21,7 @@ mod map_table;
 mod operator_state;
 pub mod schema;
 mod scoped;
+pub mod segment;
 mod state;
 mod table;
 mod timers;

@@ -1,16 +1,29 @@
 //! Descriptions of types, traced from their `Deserialize`, to tell whether a snapshot still fits the job.
 //!
 //! A type that resists tracing (a `Deserialize` that checks what it reads, for example) is described by its name and
-//! the version that was declared for the state; its owner raises the version when the encoding changes.
+//! the version that was declared for the state; its owner raises the version when the encoding changes. The same goes
+//! for what tracing cannot reach: of an enum that occurs nowhere but inside options, sequences or maps it sees the first
+//! variant only, and describes it as `first | …`.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use serde::de::DeserializeOwned;
-use serde_reflection::{ContainerFormat, Format, FormatHolder, Samples, Tracer, TracerConfig, VariantFormat};
+use serde_reflection::{
+    ContainerFormat, Error, Format, FormatHolder, Samples, Tracer, TracerConfig, VariantFormat,
+};
 use tidegate_core::{
     hash_bytes,
     snapshot::{Schema, StateError},
 };
+
+/// The tracer numbers variants from here on upwards as long as it does not know their real numbers.
+const FIRST_PROVISIONAL: u32 = u32::MAX / 2;
+
+/// How often a type is read before it counts as resisting.
+const MAX_PASSES: usize = 10_000;
 
 /// A readable description of how `T` is encoded, stable across builds. `version` is what the state's owner declared, 0
 /// if nothing.
@@ -44,15 +57,50 @@ pub fn check(stored: &Schema, wanted: &Schema) -> Result<(), StateError> {
 }
 
 fn trace<T: DeserializeOwned>() -> Option<String> {
-    let samples = Samples::new();
-    let mut tracer = Tracer::new(TracerConfig::default());
-    let (mut format, _) = tracer.trace_type::<T>(&samples).ok()?;
-    let registry = tracer.registry().ok()?;
+    // A user's `Deserialize` is user code: whatever it does with made-up input, the job starts.
+    let traced = std::panic::catch_unwind(trace_formats::<T>);
+    let (mut format, registry) = traced.ok()??;
     format.normalize().ok()?;
     let mut text = String::new();
     write_format(&format, &mut text);
     write_containers(&registry, &mut text);
     Some(text)
+}
+
+/// Traces until every variant of every enum has been seen. One pass sees one variant more of each; the tracer only tells
+/// the names of unfinished enums when it gives up, so it starts again whenever it names new ones.
+fn trace_formats<T: DeserializeOwned>() -> Option<(Format, BTreeMap<String, ContainerFormat>)> {
+    let samples = Samples::new();
+    let mut enums = BTreeSet::new();
+    let mut passes = 0;
+    loop {
+        let mut tracer = Tracer::new(TracerConfig::default());
+        let format = loop {
+            passes += 1;
+            let (format, _) = tracer.trace_type_once::<T>(&samples).ok()?;
+            let unfinished = enums
+                .iter()
+                .filter(|name: &&String| tracer.check_incomplete_enum(name).is_some())
+                .count();
+            if unfinished == 0 {
+                break format;
+            }
+            if passes > MAX_PASSES {
+                return None;
+            }
+        };
+        match tracer.registry() {
+            Ok(registry) => return Some((format, registry)),
+            Err(Error::MissingVariants(names)) => {
+                let known = enums.len();
+                enums.extend(names);
+                if enums.len() == known {
+                    return None;
+                }
+            }
+            Err(_) => return None,
+        }
+    }
 }
 
 fn write_containers(registry: &BTreeMap<String, ContainerFormat>, out: &mut String) {
@@ -67,8 +115,14 @@ fn write_containers(registry: &BTreeMap<String, ContainerFormat>, out: &mut Stri
             ContainerFormat::Enum(variants) => {
                 for (place, (index, variant)) in variants.iter().enumerate() {
                     out.push_str(if place == 0 { "" } else { " | " });
-                    let _ = write!(out, "{index} {}", variant.name);
+                    if *index < FIRST_PROVISIONAL {
+                        let _ = write!(out, "{index} ");
+                    }
+                    let _ = write!(out, "{}", variant.name);
                     write_variant(&variant.value, out);
+                    if *index >= FIRST_PROVISIONAL {
+                        out.push_str(" | …");
+                    }
                 }
             }
         }

@@ -83,7 +83,7 @@ impl<K: Key> Timers<K> {
             return None;
         }
         let key = match first.get_mut() {
-            Keys::Several(keys) if keys.len() > 1 => keys.pop(),
+            Keys::Several(keys) if keys.len() > 1 => Some(keys.remove(0)),
             _ => match first.remove() {
                 Keys::One(key) => Some(key),
                 Keys::Several(mut keys) => keys.pop(),
@@ -97,6 +97,17 @@ impl<K: Key> Timers<K> {
     /// When the earliest timer is due.
     pub fn next_due(&self) -> Option<i64> {
         self.index.first_key_value().map(|((time, _), _)| *time)
+    }
+
+    /// All timers, in the order in which they fire.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &K)> {
+        self.index.iter().flat_map(|((time, _), keys)| {
+            let keys = match keys {
+                Keys::One(key) => std::slice::from_ref(key),
+                Keys::Several(keys) => keys,
+            };
+            keys.iter().map(move |key| (*time, key))
+        })
     }
 
     fn index(&mut self, time: i64, key: K, hash: u64) {

@@ -207,17 +207,15 @@ impl Subject for Timed {
         }
     }
     fn contents(&mut self) -> Contents {
-        let mut all = Vec::new();
-        let mut last = i64::MIN;
-        while let Some(due) = self.0.next_due() {
-            assert!(due >= last, "timers fire in order");
-            last = due;
-            all.push(self.0.pop_due(due).expect("a timer is due when it says so"));
-        }
+        assert!(
+            self.0.iter().map(|(time, _)| time).is_sorted(),
+            "timers fire in order"
+        );
+        assert_eq!(self.0.iter().next().map(|(time, _)| time), self.0.next_due());
+        assert_eq!(self.0.iter().count() as u64, self.0.entries());
         let mut contents = Contents::new();
-        for timer in all {
-            self.0.register(timer.time, &timer.key, timer.hash);
-            add_sorted(contents.entry(timer.key).or_default(), timer.time as u32);
+        for (time, key) in self.0.iter() {
+            add_sorted(contents.entry(*key).or_default(), time as u32);
         }
         contents
     }
