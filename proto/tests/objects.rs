@@ -1,0 +1,269 @@
+//! Stored objects come back as they were written, and anything else is a typed error that names the object.
+
+use proptest::{prelude::*, sample::select};
+use tidegate_core::{
+    BarrierKind, CheckpointId, Epoch, EventTime, Generation, KeyGroup, KeySpace, TaskId, VertexId,
+    control::{
+        Manifest, OperatorSnapshot, Segment, SegmentContent, SegmentLocation, SnapshotTimings, TaskSnapshot,
+    },
+    epoch::{EpochKind, EpochRecord, ManifestReference},
+    sink::Committable,
+    snapshot::{OperatorState, Schema},
+    source::Split,
+};
+use tidegate_proto::{CommittedRecord, DecodeReason, GenerationRecord, decode, encode};
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), 0..20)
+}
+
+fn schema() -> impl Strategy<Value = Schema> {
+    (".{0,8}", ".{0,8}", any::<u64>()).prop_map(|(state, description, fingerprint)| Schema {
+        state,
+        description,
+        fingerprint,
+    })
+}
+
+fn segment() -> impl Strategy<Value = Segment> {
+    let location = prop_oneof![
+        ".{0,12}".prop_map(SegmentLocation::Object),
+        bytes().prop_map(SegmentLocation::Inline)
+    ];
+    let groups = || proptest::collection::vec(0..1024u16, 0..5);
+    let content =
+        (".{0,6}", ".{0,6}", groups(), groups()).prop_map(|(operator, state, base, delta)| SegmentContent {
+            operator: operator.as_str().into(),
+            state,
+            base: base.into_iter().map(KeyGroup).collect(),
+            delta: delta.into_iter().map(KeyGroup).collect(),
+        });
+    (
+        location,
+        any::<u64>(),
+        any::<u64>(),
+        proptest::collection::vec(content, 0..3),
+    )
+        .prop_map(|(location, size, checkpoint, contents)| Segment {
+            location,
+            size,
+            checkpoint: CheckpointId(checkpoint),
+            contents,
+        })
+}
+
+fn task() -> impl Strategy<Value = TaskSnapshot> {
+    let state = (".{0,6}", proptest::option::of(schema()), bytes())
+        .prop_map(|(name, schema, bytes)| OperatorState { name, schema, bytes });
+    let operator = (
+        ".{0,6}",
+        proptest::collection::vec(state, 0..3),
+        proptest::collection::vec(schema(), 0..3),
+        proptest::collection::vec(bytes().prop_map(Committable), 0..3),
+        proptest::collection::vec(
+            (any::<u32>(), bytes()).prop_map(|(index, state)| Split { index, state }),
+            0..3,
+        ),
+    )
+        .prop_map(|(uid, states, keyed_schemas, committables, splits)| {
+            let snapshot = OperatorSnapshot {
+                states,
+                keyed_schemas,
+                committables,
+                splits,
+            };
+            (uid.as_str().into(), snapshot)
+        });
+    (
+        any::<(u32, u32, i64, bool, u64, u64, u64)>(),
+        proptest::collection::vec(operator, 0..3),
+    )
+        .prop_map(
+            |((vertex, index, watermark, ended, a, b, c), operators)| TaskSnapshot {
+                task: TaskId {
+                    vertex: VertexId(vertex),
+                    index,
+                },
+                watermark: EventTime(watermark),
+                ended,
+                operators,
+                timings: SnapshotTimings {
+                    alignment_us: a,
+                    sync_us: b,
+                    scan_us: c,
+                },
+            },
+        )
+}
+
+fn manifest() -> impl Strategy<Value = Manifest> {
+    let kind = select(vec![
+        BarrierKind::Checkpoint,
+        BarrierKind::Savepoint,
+        BarrierKind::Suspend,
+        BarrierKind::SuspendWithSavepoint,
+    ]);
+    (
+        (".{0,6}", ".{0,6}", kind, any::<(u64, u64, u64, bool, u64, i64)>()),
+        1024..=32768u16,
+        proptest::collection::vec(".{0,6}", 0..3),
+        proptest::collection::vec(segment(), 0..3),
+        proptest::collection::vec(task(), 0..3),
+    )
+        .prop_map(
+            |((job, lineage, kind, numbers), groups, arguments, segments, tasks)| Manifest {
+                job: job.as_str().into(),
+                generation: Generation(numbers.0),
+                lineage: lineage.as_str().into(),
+                epoch: Epoch(numbers.1),
+                checkpoint: CheckpointId(numbers.2),
+                kind,
+                finished: numbers.3,
+                space: KeySpace::new(groups).unwrap(),
+                graph_fingerprint: numbers.4,
+                arguments,
+                written_at_ms: numbers.5,
+                segments,
+                tasks,
+            },
+        )
+}
+
+fn epoch_record() -> impl Strategy<Value = EpochRecord> {
+    let kind = select(vec![EpochKind::Checkpoint, EpochKind::Seal, EpochKind::Start]);
+    let reference = (".{0,12}", any::<(u64, u64, u32)>()).prop_map(|(object, numbers)| ManifestReference {
+        object,
+        checkpoint: CheckpointId(numbers.0),
+        size: numbers.1,
+        checksum: numbers.2,
+    });
+    (
+        1..u64::MAX,
+        kind,
+        ".{0,6}",
+        ".{0,6}",
+        proptest::option::of(reference),
+        any::<(u64, i64)>(),
+    )
+        .prop_map(|(epoch, kind, leader, lineage, manifest, numbers)| EpochRecord {
+            epoch: Epoch(epoch),
+            parent: (epoch > 1).then(|| Epoch(epoch - 1)),
+            floor: Epoch(1),
+            kind,
+            generation: Generation(numbers.0),
+            leader,
+            lineage: lineage.as_str().into(),
+            manifest,
+            written_at_ms: numbers.1,
+        })
+}
+
+proptest! {
+    #[test]
+    fn manifests_come_back(manifest in manifest()) {
+        prop_assert_eq!(decode::<Manifest>("m", &encode(&manifest)).unwrap(), manifest);
+    }
+
+    #[test]
+    fn epoch_records_come_back(record in epoch_record()) {
+        prop_assert_eq!(decode::<EpochRecord>("e", &encode(&record)).unwrap(), record);
+    }
+
+    #[test]
+    fn small_records_come_back(numbers in any::<(u64, i64)>(), leader in ".{0,40}") {
+        let generation = GenerationRecord { generation: Generation(numbers.0), leader, written_at_ms: numbers.1 };
+        prop_assert_eq!(decode::<GenerationRecord>("g", &encode(&generation)).unwrap(), generation);
+        let committed = CommittedRecord { epoch: Epoch(numbers.0), generation: Generation(7) };
+        prop_assert_eq!(decode::<CommittedRecord>("c", &encode(&committed)).unwrap(), committed);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed(manifest in manifest(), place in any::<prop::sample::Index>(), bit in 0..8u8) {
+        let mut bytes = encode(&manifest);
+        let place = place.index(bytes.len());
+        bytes[place] ^= 1 << bit;
+        let error = decode::<Manifest>("checkpoints/7/manifest-1.pb", &bytes).unwrap_err();
+        prop_assert!(error.to_string().contains("checkpoints/7/manifest-1.pb"));
+    }
+
+    #[test]
+    fn every_truncation_and_extension_is_noticed(record in epoch_record(), cut in any::<prop::sample::Index>(), more in bytes()) {
+        let bytes = encode(&record);
+        let short = &bytes[..cut.index(bytes.len())];
+        let reason = decode::<EpochRecord>("epochs/1", short).unwrap_err().reason;
+        prop_assert!(matches!(reason, DecodeReason::Length { .. }), "{reason:?}");
+        if !more.is_empty() {
+            let long = [bytes, more].concat();
+            let reason = decode::<EpochRecord>("epochs/1", &long).unwrap_err().reason;
+            prop_assert!(matches!(reason, DecodeReason::Length { .. }), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(decode::<Manifest>("m", &bytes).is_err());
+        prop_assert!(decode::<EpochRecord>("e", &bytes).is_err());
+    }
+
+    /// A payload of garbage in a flawless envelope must not panic, nor allocate what it merely claims to hold.
+    #[test]
+    fn garbage_in_a_good_envelope_is_an_error_or_a_value(payload in proptest::collection::vec(any::<u8>(), 0..300)) {
+        for tag in [b"MANI", b"EPOC", b"GENR", b"COMM"] {
+            let bytes = enveloped(*tag, 1, &payload);
+            let _ = decode::<Manifest>("m", &bytes);
+            let _ = decode::<EpochRecord>("e", &bytes);
+            let _ = decode::<GenerationRecord>("g", &bytes);
+            let _ = decode::<CommittedRecord>("c", &bytes);
+        }
+    }
+}
+
+fn enveloped(tag: [u8; 4], version: u16, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+    let mut bytes = [
+        b"TIDE".as_slice(),
+        &tag,
+        &version.to_le_bytes(),
+        &[0, 0],
+        &length,
+        payload,
+    ]
+    .concat();
+    let sum = tidegate_proto::checksum(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn other_objects_and_newer_versions_are_told_apart() {
+    let committed = encode(&CommittedRecord {
+        epoch: Epoch(1),
+        generation: Generation(1),
+    });
+    assert_eq!(
+        decode::<Manifest>("m", &committed).unwrap_err().reason,
+        DecodeReason::Magic
+    );
+    let newer = enveloped(*b"COMM", 2, &[]);
+    let error = decode::<CommittedRecord>("committed", &newer).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "object \"committed\" is not readable as a committed record: it has format version 2 and this build reads up \
+         to 1; use a newer build; restore the object from a copy"
+    );
+}
+
+#[test]
+fn values_that_must_not_be_are_named() {
+    // An empty message: epoch 0, no kind.
+    let error = decode::<EpochRecord>("epochs/1", &enveloped(*b"EPOC", 1, &[])).unwrap_err();
+    assert!(matches!(error.reason, DecodeReason::Field { field: "epoch", .. }));
+    let error = decode::<Manifest>("m", &enveloped(*b"MANI", 1, &[])).unwrap_err();
+    assert!(matches!(
+        error.reason,
+        DecodeReason::Field {
+            field: "max_parallelism",
+            ..
+        }
+    ));
+}
