@@ -1,6 +1,14 @@
 //! Counters that live where they are measured and are read from elsewhere.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::id::OperatorUid;
 
 /// A value written by one thread and read by any.
 #[derive(Debug, Default)]
@@ -44,4 +52,23 @@ pub struct TaskMetrics {
     pub malformed: Counter,
     /// The vertex (plus one) of the consumer that last held this task back; 0 when none does.
     pub held_back_by: Counter,
+    /// The counters that user functions declared, by operator and name.
+    own: Mutex<BTreeMap<(OperatorUid, String), Arc<Counter>>>,
+}
+
+impl TaskMetrics {
+    /// The counter of this name of a user's function in `operator`, made if there is none. Look it up once, not per
+    /// record.
+    pub fn own_counter(&self, operator: &OperatorUid, name: &str) -> Arc<Counter> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(own.entry((operator.clone(), name.to_string())).or_default())
+    }
+
+    /// The counters of users' functions with their operators, names and values.
+    pub fn own_counters(&self) -> Vec<(OperatorUid, String, u64)> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.iter()
+            .map(|((operator, name), counter)| (operator.clone(), name.clone(), counter.get()))
+            .collect()
+    }
 }
