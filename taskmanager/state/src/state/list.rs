@@ -1,14 +1,15 @@
 //! A list per key.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, ops::ControlFlow};
 
 use serde::{Serialize, de::DeserializeOwned};
-use tidegate_core::Key;
+use tidegate_core::{Key, Progress};
 
-use super::context::KeyedContext;
+use super::{context::KeyedContext, registry::StateRegistry};
 use crate::{
-    cell::Touched,
+    cell::{Timed, Touched},
     list::{Elements, List},
+    table::{Cursor, Table},
 };
 
 /// A handle to a list per key. Appending costs a checkpoint what was appended, not the list.
@@ -105,5 +106,17 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> ListState<T> {
     /// Removes all elements of the current key.
     pub fn clear<K: Key>(&self, context: &mut KeyedContext<'_, K>) {
         let _ = self.take(context);
+    }
+
+    /// Shows the keys that have a list to `visit`, from `cursor` on, until it breaks off or all have been seen. The next
+    /// call goes on after the last one shown. Every key is shown once if none gets its first list between the calls.
+    pub fn visit_keys<K: Key>(
+        &self,
+        registry: &mut StateRegistry<K>,
+        cursor: &mut Cursor,
+        mut visit: impl FnMut(&K) -> ControlFlow<()>,
+    ) -> Progress {
+        let table: &mut Table<K, Timed<List<T>>> = registry.resolve(self.index);
+        table.visit(cursor, |key, _| visit(key))
     }
 }

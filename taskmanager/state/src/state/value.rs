@@ -1,12 +1,15 @@
 //! One value per key.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, ops::ControlFlow};
 
 use serde::{Serialize, de::DeserializeOwned};
-use tidegate_core::Key;
+use tidegate_core::{Key, Progress};
 
-use super::context::KeyedContext;
-use crate::cell::{Touched, Value};
+use super::{context::KeyedContext, registry::StateRegistry};
+use crate::{
+    cell::{Timed, Touched, Value},
+    table::{Cursor, Table},
+};
 
 /// A handle to one value per key.
 pub struct ValueState<T> {
@@ -99,5 +102,17 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> ValueState<T> {
     /// Removes the current key's value.
     pub fn clear<K: Key>(&self, context: &mut KeyedContext<'_, K>) {
         let _ = self.take(context);
+    }
+
+    /// Shows the keys that have a value to `visit`, from `cursor` on, until it breaks off or all have been seen. The next
+    /// call goes on after the last one shown. Every key is shown once if none gets its first value between the calls.
+    pub fn visit_keys<K: Key>(
+        &self,
+        registry: &mut StateRegistry<K>,
+        cursor: &mut Cursor,
+        mut visit: impl FnMut(&K) -> ControlFlow<()>,
+    ) -> Progress {
+        let table: &mut Table<K, Timed<Value<T>>> = registry.resolve(self.index);
+        table.visit(cursor, |key, _| visit(key))
     }
 }
