@@ -13,6 +13,7 @@ pub mod harness;
 mod inspect;
 mod keyed;
 mod map;
+mod process;
 mod sink;
 mod source;
 mod split;
@@ -25,6 +26,10 @@ pub use flat_map::{FlatMap, TryFlatMap};
 pub use inspect::{Inspect, TryInspect};
 pub use keyed::{Emit, Keyed};
 pub use map::{Map, TryMap};
+pub use process::{
+    BroadcastContext, BroadcastFunction, BroadcastProcess, CoProcess, CoProcessFunction, EmitContext,
+    PlainBroadcast, PlainBroadcastFunction, Process, ProcessContext, ProcessFunction, StateKeys,
+};
 pub use sink::{CallbackSink, CollectSink, Collected, DiscardSink, PrintSink};
 pub use source::{GeneratorSource, IteratorSource};
 pub use split::Split;

@@ -1,0 +1,247 @@
+//! What a function sees besides its record.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
+
+use tidegate_core::{
+    EventTime, Key, KeySpace, OperatorContext, Output, OutputTag, ProcessingTime, metrics::Counter,
+    snapshot::KeyedState,
+};
+use tidegate_state::{KeyedContext, StateRegistry, Timers};
+
+/// The name of the timers' state; a user's state cannot be in its way.
+const TIMERS: &str = "#processing-time-timers";
+
+/// The part of a context that does not depend on a key: emission, time and counters.
+pub struct EmitContext<'a, O> {
+    out: &'a mut Output<O>,
+    operator: &'a OperatorContext,
+    counters: &'a mut Counters,
+    time: Option<EventTime>,
+}
+
+/// The counters that a function has used so far.
+#[derive(Default)]
+pub(super) struct Counters(Vec<(&'static str, Arc<Counter>)>);
+
+impl<'a, O> EmitContext<'a, O> {
+    pub(super) fn new(
+        out: &'a mut Output<O>,
+        operator: &'a OperatorContext,
+        counters: &'a mut Counters,
+        time: Option<EventTime>,
+    ) -> Self {
+        Self {
+            out,
+            operator,
+            counters,
+            time,
+        }
+    }
+
+    /// The event time of the record at hand; timers have none.
+    pub fn event_time(&self) -> Option<EventTime> {
+        self.time
+    }
+
+    /// The task's watermark.
+    pub fn watermark(&self) -> EventTime {
+        self.operator.watermark()
+    }
+
+    /// The processing time of this run.
+    pub fn processing_time(&self) -> ProcessingTime {
+        self.operator.now()
+    }
+
+    /// The task's index among the parallel ones.
+    pub fn task_index(&self) -> u32 {
+        self.operator.index()
+    }
+
+    /// How many parallel tasks there are.
+    pub fn parallelism(&self) -> u32 {
+        self.operator.parallelism
+    }
+
+    /// Emits a record with the event time of the record at hand.
+    #[inline]
+    pub fn emit(&mut self, record: O) {
+        self.out.emit(record, self.time);
+    }
+
+    /// Emits a record with an event time of its own.
+    #[inline]
+    pub fn emit_at(&mut self, record: O, time: EventTime) {
+        self.out.emit(record, Some(time));
+    }
+
+    /// Emits a record into a side output, with the event time of the record at hand. It is dropped if nobody reads there.
+    pub fn emit_side<S: 'static>(&mut self, tag: OutputTag<S>, record: S) {
+        self.out.emit_side(tag, record, self.time);
+    }
+
+    /// Adds to a counter of the function's own. It shows in the task's metrics under the operator and this name.
+    pub fn count(&mut self, name: &'static str, amount: u64) {
+        let known = &mut self.counters.0;
+        let counter = match known.iter().position(|(other, _)| *other == name) {
+            Some(index) => &known[index].1,
+            None => {
+                let counter = self.operator.metrics.own_counter(&self.operator.uid, name);
+                known.push((name, counter));
+                &known[known.len() - 1].1
+            }
+        };
+        counter.add(amount);
+    }
+}
+
+/// What a function sees for a record or a timer: the key and its states, timers, time, and where to emit.
+///
+/// It derefs to the [`KeyedContext`] that state handles take: `self.total.get(context)`.
+pub struct ProcessContext<'a, K: Key, O> {
+    state: KeyedContext<'a, K>,
+    timers: &'a mut Timers<K>,
+    emit: EmitContext<'a, O>,
+}
+
+impl<'a, K: Key, O> Deref for ProcessContext<'a, K, O> {
+    type Target = KeyedContext<'a, K>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.state
+    }
+}
+
+impl<K: Key, O> DerefMut for ProcessContext<'_, K, O> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.state
+    }
+}
+
+impl<'a, K: Key, O> ProcessContext<'a, K, O> {
+    /// The current key.
+    pub fn key(&self) -> &'a K {
+        self.state.key()
+    }
+
+    /// Lets [`on_timer`](super::ProcessFunction::on_timer) be called for the current key when the clock has reached
+    /// `time`. Setting a timer twice is setting it once. Timers are part of snapshots; those that came due while the
+    /// job was down fire soon after the restore.
+    pub fn register_processing_time_timer(&mut self, time: ProcessingTime) {
+        self.timers.register(time.0, self.state.key(), self.state.hash());
+    }
+
+    /// Deletes a timer of the current key. Says whether it was set.
+    pub fn delete_processing_time_timer(&mut self, time: ProcessingTime) -> bool {
+        self.timers.delete(time.0, self.state.key(), self.state.hash())
+    }
+
+    /// See [`EmitContext::event_time`].
+    pub fn event_time(&self) -> Option<EventTime> {
+        self.emit.event_time()
+    }
+
+    /// See [`EmitContext::watermark`].
+    pub fn watermark(&self) -> EventTime {
+        self.emit.watermark()
+    }
+
+    /// See [`EmitContext::processing_time`].
+    pub fn processing_time(&self) -> ProcessingTime {
+        self.emit.processing_time()
+    }
+
+    /// See [`EmitContext::task_index`].
+    pub fn task_index(&self) -> u32 {
+        self.emit.task_index()
+    }
+
+    /// See [`EmitContext::parallelism`].
+    pub fn parallelism(&self) -> u32 {
+        self.emit.parallelism()
+    }
+
+    /// See [`EmitContext::emit`].
+    #[inline]
+    pub fn emit(&mut self, record: O) {
+        self.emit.emit(record);
+    }
+
+    /// See [`EmitContext::emit_at`].
+    #[inline]
+    pub fn emit_at(&mut self, record: O, time: EventTime) {
+        self.emit.emit_at(record, time);
+    }
+
+    /// See [`EmitContext::emit_side`].
+    pub fn emit_side<S: 'static>(&mut self, tag: OutputTag<S>, record: S) {
+        self.emit.emit_side(tag, record);
+    }
+
+    /// See [`EmitContext::count`].
+    pub fn count(&mut self, name: &'static str, amount: u64) {
+        self.emit.count(name, amount);
+    }
+}
+
+/// Everything of an operator that contexts are made of.
+pub(super) struct Scope<K: Key> {
+    pub(super) registry: StateRegistry<K>,
+    pub(super) timers: Timers<K>,
+    pub(super) counters: Counters,
+    now: ProcessingTime,
+}
+
+impl<K: Key> Scope<K> {
+    pub(super) fn new(registry: StateRegistry<K>, space: KeySpace) -> Self {
+        Self {
+            registry,
+            timers: Timers::new(TIMERS, space),
+            counters: Counters::default(),
+            now: ProcessingTime(i64::MIN),
+        }
+    }
+
+    /// Moves the clock that expiry goes by.
+    pub(super) fn set_now(&mut self, now: ProcessingTime) {
+        if self.now != now {
+            self.now = now;
+            self.registry
+                .tables_mut()
+                .into_iter()
+                .for_each(|table| table.set_now(now));
+        }
+    }
+
+    /// A context for one key.
+    #[inline]
+    pub(super) fn of_key<'a, O>(
+        &'a mut self,
+        key: &'a K,
+        hash: u64,
+        time: Option<EventTime>,
+        out: &'a mut Output<O>,
+        operator: &'a OperatorContext,
+    ) -> ProcessContext<'a, K, O> {
+        ProcessContext {
+            state: self.registry.context(key, hash),
+            timers: &mut self.timers,
+            emit: EmitContext::new(out, operator, &mut self.counters, time),
+        }
+    }
+
+    pub(super) fn keyed_states(&mut self) -> Vec<&mut dyn KeyedState> {
+        let mut states = self.registry.tables_mut();
+        states.push(&mut self.timers);
+        states
+    }
+
+    pub(super) fn next_timer(&self) -> Option<ProcessingTime> {
+        self.timers.next_due().map(ProcessingTime)
+    }
+}
