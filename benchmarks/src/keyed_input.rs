@@ -25,7 +25,9 @@ impl KeyedInput {
         let pairs = (0..PAIRS as u64).map(|place| {
             // Far from the numbers that the keys themselves are drawn from.
             let mut draws = Draws::of(place | 1 << 63);
-            (key(draws.below(keys)), draws.below(1_000))
+            let key = key(draws.below(keys));
+            // The same for all records of a key: then its running sums are the same in whatever order they come.
+            (key, key % 1_000)
         });
         Self {
             pairs: pairs.collect(),

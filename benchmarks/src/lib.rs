@@ -4,7 +4,9 @@
 //! against and what is fair about it are in this folder's `README.md`.
 
 pub mod checksum;
+pub mod checksum_sink;
 mod error;
+mod job_run;
 pub mod keyed_input;
 pub mod nexmark;
 pub mod rows;

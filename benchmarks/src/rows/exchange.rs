@@ -273,9 +273,8 @@ impl Pair {
             .map_err(network)?;
         let bind = || Network::bind(NetworkOptions::default(), runtime.handle(), |_| {}).map_err(network);
         let ((first, first_address), (second, second_address)) = (bind()?, bind()?);
-        let addresses = [first_address, second_address];
+        let workers = vec![(WorkerId(0), first_address), (WorkerId(1), second_address)];
         for (index, network) in [&first, &second].into_iter().enumerate() {
-            let peer = 1 - index;
             network.begin_attempt(AttemptOptions {
                 identity: Identity {
                     job: JobId::new("exchange"),
@@ -284,7 +283,7 @@ impl Pair {
                     worker: WorkerId(index as u32),
                     graph_fingerprint: 0,
                 },
-                peers: vec![(WorkerId(peer as u32), addresses[peer])],
+                workers: workers.clone(),
             });
         }
         Ok(Self {

@@ -3,7 +3,10 @@
 use super::RUNS;
 use crate::{
     BenchmarkError,
-    nexmark::{Generator, query::PassThrough},
+    nexmark::{
+        Generator,
+        query::{PassThrough, Query},
+    },
     runner::{Bar, Basis, Comparison, Report, Row, Sample, measured},
 };
 

@@ -2,6 +2,8 @@
 
 mod exchange;
 mod generator;
+mod keyed_sum;
+mod stateless;
 mod table;
 
 use crate::{BenchmarkError, runner::Report};
@@ -25,6 +27,24 @@ pub const ALL: &[Benchmark] = &[
         covers: &["G"],
         by_default: true,
         run: generator::run,
+    },
+    Benchmark {
+        id: "E1",
+        covers: &["E1"],
+        by_default: true,
+        run: stateless::run,
+    },
+    Benchmark {
+        id: "E2",
+        covers: &["E2"],
+        by_default: true,
+        run: keyed_sum::one_thread,
+    },
+    Benchmark {
+        id: "E3",
+        covers: &["E3"],
+        by_default: true,
+        run: keyed_sum::two_threads,
     },
     Benchmark {
         id: "E4",

@@ -111,6 +111,12 @@ impl Comparison {
         Ok(comparison)
     }
 
+    /// Adds the runs of another comparison.
+    pub fn append(&mut self, other: Self) {
+        self.ours.extend(other.ours);
+        self.yardstick.extend(other.yardstick);
+    }
+
     /// How fast we are in parts of the yardstick, run by run.
     pub fn ratio(&self, basis: Basis) -> Summary {
         Summary::of(

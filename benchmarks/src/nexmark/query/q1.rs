@@ -1,6 +1,8 @@
 //! q1: bids, with their prices in euros.
 
-use super::made;
+use tidegate::Stream;
+
+use super::{Query, made};
 use crate::{
     checksum::Checksum,
     nexmark::{Bid, Event},
@@ -16,9 +18,19 @@ pub fn in_euro_cents(price: u64) -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub struct ConvertCurrency;
 
-impl ConvertCurrency {
-    /// The query over `events` as a loop; returns the sum of the results' checksums.
-    pub fn by_hand(events: impl Iterator<Item = Event>) -> u64 {
+impl Query for ConvertCurrency {
+    const NAME: &'static str = "q1";
+    const OPERATORS: u32 = 4;
+    type Out = Bid;
+
+    fn job(events: Stream<Event>) -> Stream<Bid> {
+        events.filter_map(Event::into_bid).map(|bid| Bid {
+            price: in_euro_cents(bid.price),
+            ..bid
+        })
+    }
+
+    fn by_hand(events: impl Iterator<Item = Event>) -> u64 {
         let mut sum = 0_u64;
         for event in events {
             made(&event);

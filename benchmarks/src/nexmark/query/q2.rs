@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::made;
+use tidegate::Stream;
+
+use super::{Query, made};
 use crate::{checksum::Checksum, nexmark::Event};
 
 /// An auction and what was offered for it.
@@ -24,9 +26,22 @@ pub fn selected(auction: u64) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct SelectAuctions;
 
-impl SelectAuctions {
-    /// The query over `events` as a loop; returns the sum of the results' checksums.
-    pub fn by_hand(events: impl Iterator<Item = Event>) -> u64 {
+impl Query for SelectAuctions {
+    const NAME: &'static str = "q2";
+    const OPERATORS: u32 = 5;
+    type Out = Offer;
+
+    fn job(events: Stream<Event>) -> Stream<Offer> {
+        events
+            .filter_map(Event::into_bid)
+            .filter(|bid| selected(bid.auction))
+            .map(|bid| Offer {
+                auction: bid.auction,
+                price: bid.price,
+            })
+    }
+
+    fn by_hand(events: impl Iterator<Item = Event>) -> u64 {
         let mut sum = 0_u64;
         for event in events {
             made(&event);
