@@ -1,0 +1,164 @@
+//! A worker that counts: some steps per checkpoint, staged, and published when told to commit.
+
+use std::collections::HashMap;
+
+use tidegate_core::{
+    Attempt, CheckpointId, EventTime, Generation, KeyGroup, Lineage, TaskId, VertexId, WorkerId,
+    control::{
+        Deployment, Manifest, OperatorSnapshot, Placement, Segment, SegmentContent, SegmentLocation,
+        SnapshotTimings, TaskSnapshot, WorkerSnapshot,
+    },
+    layout,
+    sink::Committable,
+    snapshot::OperatorState,
+};
+
+pub(crate) const LIMIT: u64 = 60;
+const STEP: u64 = 3;
+
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) attempt: Attempt,
+    pub(crate) generation: Generation,
+    pub(crate) lineage: Lineage,
+    pub(crate) running: bool,
+    tasks: Vec<Counting>,
+}
+
+struct Counting {
+    task: TaskId,
+    position: u64,
+    staged_from: u64,
+    prepared: HashMap<CheckpointId, (u64, u64)>,
+}
+
+/// What a worker publishes: task and range.
+pub(crate) type Staged = Vec<(TaskId, (u64, u64))>;
+
+impl Worker {
+    pub(crate) fn new(id: WorkerId) -> Self {
+        Self {
+            id,
+            attempt: Attempt(0),
+            generation: Generation(0),
+            lineage: "none".into(),
+            running: false,
+            tasks: vec![],
+        }
+    }
+
+    /// Puts tasks in place; answers with what the restored checkpoint had staged.
+    pub(crate) fn deploy(&mut self, deployment: &Deployment) -> Staged {
+        self.attempt = deployment.attempt;
+        self.generation = deployment.generation;
+        self.lineage = deployment.lineage.clone();
+        self.running = false;
+        let placement = Placement::new(&deployment.workers);
+        self.tasks = (0..deployment.default_parallelism)
+            .map(|index| TaskId {
+                vertex: VertexId(0),
+                index,
+            })
+            .filter(|task| placement.of(*task).0 == self.id)
+            .map(|task| Counting {
+                task,
+                position: 0,
+                staged_from: 0,
+                prepared: HashMap::new(),
+            })
+            .collect();
+        match &deployment.restore {
+            Some(manifest) => self.restore(manifest),
+            None => vec![],
+        }
+    }
+
+    fn restore(&mut self, manifest: &Manifest) -> Staged {
+        let mut staged = vec![];
+        for task in &mut self.tasks {
+            let at = manifest
+                .tasks
+                .binary_search_by_key(&task.task, |snapshot| snapshot.task)
+                .expect("every task is in the manifest");
+            let (_, operator) = &manifest.tasks[at].operators[0];
+            task.position = number(&operator.states[0].bytes);
+            task.staged_from = task.position;
+            let range = &operator.committables[0].0;
+            staged.push((task.task, (number(&range[..8]), number(&range[8..]))));
+        }
+        staged
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.tasks.iter().all(|task| task.position >= LIMIT)
+    }
+
+    /// Takes part in a checkpoint; the named segment must be made durable before this is sent.
+    pub(crate) fn snapshot(&mut self, checkpoint: CheckpointId) -> (String, WorkerSnapshot) {
+        let object = layout::segment(checkpoint, self.attempt, self.id, 0);
+        let rewritten = KeyGroup((checkpoint.0 % 4) as u16 + 4 * self.id.0 as u16);
+        let segment = Segment {
+            location: SegmentLocation::Object(object.clone()),
+            size: 1,
+            checkpoint,
+            contents: vec![SegmentContent {
+                operator: "n0".into(),
+                state: "s".into(),
+                base: [rewritten].into_iter().collect(),
+                delta: Default::default(),
+            }],
+        };
+        let tasks = self
+            .tasks
+            .iter_mut()
+            .map(|task| task.snapshot(checkpoint))
+            .collect();
+        let snapshot = WorkerSnapshot {
+            segments: vec![segment],
+            tasks,
+        };
+        (object, snapshot)
+    }
+
+    /// What is staged for a checkpoint that has become an epoch.
+    pub(crate) fn commit(&mut self, checkpoint: CheckpointId) -> Staged {
+        self.tasks
+            .iter_mut()
+            .map(|task| {
+                let range = task.prepared[&checkpoint];
+                task.staged_from = range.1;
+                (task.task, range)
+            })
+            .collect()
+    }
+}
+
+impl Counting {
+    fn snapshot(&mut self, checkpoint: CheckpointId) -> TaskSnapshot {
+        self.position = (self.position + STEP).min(LIMIT);
+        let range = (self.staged_from, self.position);
+        self.prepared.insert(checkpoint, range);
+        let operator = OperatorSnapshot {
+            states: vec![OperatorState {
+                name: "position".into(),
+                schema: None,
+                bytes: self.position.to_le_bytes().to_vec(),
+            }],
+            committables: vec![Committable(
+                [range.0.to_le_bytes(), range.1.to_le_bytes()].concat(),
+            )],
+            ..OperatorSnapshot::default()
+        };
+        TaskSnapshot {
+            task: self.task,
+            watermark: EventTime::MIN,
+            ended: self.position >= LIMIT,
+            operators: vec![("n0".into(), operator)],
+            timings: SnapshotTimings::default(),
+        }
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
+}

@@ -1,0 +1,610 @@
+//! The world: a queue of what happens when, and everybody it happens to.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    sync::Arc,
+    time::Duration,
+};
+
+use tidegate_coordinator::{
+    CheckpointOptions, Command, Coordinator, CoordinatorOptions, Event, JobDescription, Outcome,
+    RestartStrategy, StartMode,
+};
+use tidegate_core::{
+    CheckpointId, Epoch, Generation, KeySpace, Lineage, NodeId, ProcessingTime, Severity, TaskError, TaskId,
+    VertexId, WorkerId,
+    control::{WorkerAddress, WorkerOrder, WorkerReport},
+    epoch::EpochRecord,
+    graph::{GraphNode, JobGraph, NodeKind},
+};
+
+use crate::{
+    ledger::Ledger,
+    random::Random,
+    store::{Claim, Store},
+    worker::{LIMIT, Staged, Worker},
+};
+
+/// Until when faults happen.
+const HEALED_AT: i64 = 60_000;
+/// By when the job must have finished.
+const DEADLINE: i64 = 360_000;
+
+/// How often things went wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    crashes: u64,
+    leaders: u64,
+    fenced: u64,
+    overtaken: u64,
+    unresolved: u64,
+    failed_tasks: u64,
+    lost_workers: u64,
+    aborted: u64,
+    epochs: u64,
+    strays: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.crashes += other.crashes;
+        self.leaders += other.leaders;
+        self.fenced += other.fenced;
+        self.overtaken += other.overtaken;
+        self.unresolved += other.unresolved;
+        self.failed_tasks += other.failed_tasks;
+        self.lost_workers += other.lost_workers;
+        self.aborted += other.aborted;
+        self.epochs += other.epochs;
+        self.strays += other.strays;
+    }
+
+    pub(crate) fn is_eventful(&self) -> bool {
+        let counts = [
+            self.crashes,
+            self.fenced,
+            self.overtaken,
+            self.unresolved,
+            self.failed_tasks,
+            self.lost_workers,
+            self.aborted,
+        ];
+        counts.iter().all(|count| *count > 10)
+    }
+}
+
+/// Something that happens at its time.
+enum Happening {
+    Chaos,
+    ToLeader(usize, Event),
+    Wakeup(usize),
+    ToWorker(usize, WorkerId, WorkerOrder),
+    Store(usize, Command),
+    /// A request that the network delivers a second time.
+    Repeated(Box<EpochRecord>),
+    Publish {
+        lineage: Lineage,
+        epoch: Epoch,
+        staged: Staged,
+    },
+}
+
+/// A process: a coordinator and its workers.
+struct Leader {
+    coordinator: Coordinator,
+    workers: BTreeMap<WorkerId, Worker>,
+    next_worker: u32,
+    alive: bool,
+    /// Its way to the store takes many times as long.
+    slow: bool,
+    /// When the last message on each link arrives: links keep their order.
+    links: BTreeMap<(WorkerId, bool), i64>,
+}
+
+pub(crate) struct World {
+    random: Random,
+    now: i64,
+    sequence: u64,
+    queue: BinaryHeap<Reverse<(i64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    store: Store,
+    ledger: Ledger,
+    leaders: Vec<Leader>,
+    tasks: u32,
+    finished: Option<Epoch>,
+    tally: Tally,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let tasks = random.within(1..300) as u32;
+        Self {
+            random,
+            now: 0,
+            sequence: 0,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            store: Store::default(),
+            ledger: Ledger::default(),
+            leaders: vec![],
+            tasks,
+            finished: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Runs until the job has finished and checks the ledger.
+    pub(crate) fn run(mut self) -> Tally {
+        self.start_leader();
+        self.after(500, Happening::Chaos);
+        while let Some(Reverse((at, id))) = self.queue.pop() {
+            self.now = at;
+            let happening = self.happenings.remove(&id).expect("what is queued is there");
+            self.happen(happening);
+            assert!(
+                self.now < DEADLINE,
+                "the job has not finished long after everything healed"
+            );
+            if self.finished.is_some() && self.now > HEALED_AT {
+                break;
+            }
+        }
+        let finished = self.finished.expect("the job has finished");
+        let tail = self.store.tail().expect("a finished job has a chain");
+        assert!(tail.epoch >= finished);
+        self.ledger
+            .assert_complete(&tail.lineage.clone(), self.tasks, LIMIT);
+        self.tally.epochs = tail.epoch.0;
+        self.tally.strays = self.store.strays;
+        self.tally
+    }
+
+    fn after(&mut self, delay: i64, happening: Happening) {
+        self.at(self.now + delay, happening);
+    }
+
+    fn at(&mut self, at: i64, happening: Happening) {
+        self.sequence += 1;
+        self.queue.push(Reverse((at, self.sequence)));
+        self.happenings.insert(self.sequence, happening);
+    }
+
+    fn faulty(&self) -> bool {
+        self.now < HEALED_AT
+    }
+
+    fn goes_wrong(&mut self, per_mille: u64) -> bool {
+        self.faulty() && self.random.per_mille(per_mille)
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Chaos => self.chaos(),
+            Happening::ToLeader(leader, event) => self.tell(leader, event),
+            Happening::Wakeup(leader) => {
+                let due = self.leaders[leader].coordinator.next_wakeup();
+                if due.is_some_and(|at| at.0 <= self.now) {
+                    self.tell(leader, Event::Wakeup);
+                }
+            }
+            Happening::ToWorker(leader, worker, order) => self.obey(leader, worker, order),
+            Happening::Store(leader, command) => self.store_work(leader, command),
+            Happening::Repeated(record) => {
+                self.store.put_epoch(&record);
+            }
+            Happening::Publish {
+                lineage,
+                epoch,
+                staged,
+            } => {
+                for (task, range) in staged {
+                    self.ledger.publish(&lineage, epoch, task, range);
+                }
+            }
+        }
+    }
+
+    /// Something goes wrong, again and again; in the end everything is made well.
+    fn chaos(&mut self) {
+        let alive: Vec<usize> = (0..self.leaders.len())
+            .filter(|i| self.leaders[*i].alive)
+            .collect();
+        if self.faulty() {
+            match self.random.within(0..10) {
+                0 | 1 => {
+                    if let Some(leader) = self.pick(&alive) {
+                        self.leaders[leader].alive = false;
+                        self.tally.crashes += 1;
+                    }
+                }
+                2 | 3 if alive.len() < 3 => self.start_leader(),
+                4 | 5 => {
+                    if let Some(leader) = self.pick(&alive) {
+                        self.leaders[leader].slow ^= true;
+                    }
+                }
+                6 | 7 => {
+                    if let Some(leader) = self.pick(&alive) {
+                        self.lose_worker(leader);
+                    }
+                }
+                _ => {}
+            }
+            let pause = self.random.within(100..4000);
+            self.after(pause, Happening::Chaos);
+        } else {
+            self.leaders.iter_mut().for_each(|leader| leader.slow = false);
+            self.after(1000, Happening::Chaos);
+        }
+        if self.leaders.iter().all(|leader| !leader.alive) && self.finished.is_none() {
+            self.start_leader();
+        }
+    }
+
+    fn pick(&mut self, from: &[usize]) -> Option<usize> {
+        let index = self.random.next() as usize;
+        (!from.is_empty()).then(|| from[index % from.len()])
+    }
+
+    fn start_leader(&mut self) {
+        let leader = self.leaders.len();
+        let workers = self.random.within(1..5) as u32;
+        let options = options(leader, workers, self.tasks, self.random.next());
+        self.leaders.push(Leader {
+            coordinator: Coordinator::new(options),
+            workers: BTreeMap::new(),
+            next_worker: 0,
+            alive: true,
+            slow: self.random.per_mille(300) && self.now < HEALED_AT,
+            links: BTreeMap::new(),
+        });
+        self.tally.leaders += 1;
+        self.after(0, Happening::ToLeader(leader, Event::Started));
+        for _ in 0..workers {
+            self.add_worker(leader);
+        }
+    }
+
+    fn add_worker(&mut self, leader: usize) {
+        let delay = self.random.within(0..200);
+        let process = &mut self.leaders[leader];
+        let worker = WorkerId(process.next_worker);
+        process.next_worker += 1;
+        process.workers.insert(worker, Worker::new(worker));
+        let address = WorkerAddress {
+            worker,
+            slots: 2,
+            data: None,
+        };
+        self.after(delay, Happening::ToLeader(leader, Event::WorkerAttached(address)));
+    }
+
+    fn lose_worker(&mut self, leader: usize) {
+        let workers: Vec<WorkerId> = self.leaders[leader].workers.keys().copied().collect();
+        if workers.is_empty() {
+            return;
+        }
+        let worker = workers[self.random.next() as usize % workers.len()];
+        self.leaders[leader].workers.remove(&worker);
+        self.tally.lost_workers += 1;
+        let delay = self.random.within(0..1000);
+        let reason = "simulated".into();
+        self.after(
+            delay,
+            Happening::ToLeader(leader, Event::WorkerLost { worker, reason }),
+        );
+        self.add_worker(leader);
+    }
+
+    /// Hands a fact to a coordinator and starts what it commands.
+    fn tell(&mut self, leader: usize, event: Event) {
+        if !self.leaders[leader].alive {
+            return;
+        }
+        let commands = self.leaders[leader]
+            .coordinator
+            .handle(ProcessingTime(self.now), event);
+        for command in commands {
+            self.start(leader, command);
+        }
+        if let Some(at) = self.leaders[leader].coordinator.next_wakeup() {
+            self.at(at.0.max(self.now), Happening::Wakeup(leader));
+        }
+    }
+
+    fn start(&mut self, leader: usize, command: Command) {
+        match command {
+            Command::Send { worker, order } => {
+                let at = self.on_link(leader, worker, true, 50);
+                self.at(at, Happening::ToWorker(leader, worker, order));
+            }
+            Command::Notify(tidegate_coordinator::Notice::Overtaken { .. }) => self.tally.overtaken += 1,
+            Command::Notify(tidegate_coordinator::Notice::CheckpointFailed { .. }) => self.tally.aborted += 1,
+            Command::Notify(_) | Command::Answer { .. } => {}
+            Command::Terminate(outcome) => {
+                self.leaders[leader].alive = false;
+                match outcome {
+                    Outcome::Finished { epoch } | Outcome::AlreadyFinished { epoch } => {
+                        self.finished = Some(epoch)
+                    }
+                    Outcome::Fenced { .. } => self.tally.fenced += 1,
+                    other => panic!("nobody asked for {other:?}"),
+                }
+            }
+            work => {
+                let delay = self.store_delay(leader);
+                self.after(delay, Happening::Store(leader, work));
+            }
+        }
+    }
+
+    fn store_delay(&mut self, leader: usize) -> i64 {
+        let slowness = if self.leaders[leader].slow { 40 } else { 1 };
+        self.random.within(1..300) * slowness
+    }
+
+    /// When a message on a link arrives: after the ones before it.
+    fn on_link(&mut self, leader: usize, worker: WorkerId, down: bool, most: i64) -> i64 {
+        let at = self.now + self.random.within(0..most);
+        let last = self.leaders[leader].links.entry((worker, down)).or_insert(0);
+        *last = at.max(*last);
+        *last
+    }
+
+    /// A request reaches the store: it takes effect now, even if whoever sent it is gone.
+    fn store_work(&mut self, leader: usize, command: Command) {
+        let answer = match command {
+            Command::ReadChain => {
+                self.store.assert_restorable();
+                Event::ChainRead(Box::new(self.store.read_chain()))
+            }
+            Command::CreateGeneration { above } => {
+                Event::GenerationCreated(self.store.create_generation(above))
+            }
+            Command::WriteManifest(manifest) => {
+                let checkpoint = manifest.checkpoint;
+                if self.goes_wrong(30) {
+                    let reason = "simulated".into();
+                    Event::ManifestFailed { checkpoint, reason }
+                } else {
+                    let reference = self.store.write_manifest(manifest);
+                    if self.goes_wrong(30) {
+                        // The answer is lost for good; the checkpoint's timeout takes care.
+                        return;
+                    }
+                    Event::ManifestWritten { reference }
+                }
+            }
+            Command::ClaimEpoch(record) => self.claim(&record),
+            Command::WriteCommitted { epoch } => {
+                self.store.committed = Some(epoch);
+                return;
+            }
+            Command::Collect(plan) => {
+                if !self.goes_wrong(200) {
+                    self.store.collect(&plan);
+                }
+                return;
+            }
+            other => panic!("{other:?} was not expected"),
+        };
+        let delay = self.store_delay(leader);
+        self.after(delay, Happening::ToLeader(leader, answer));
+    }
+
+    /// The request may be lost, be carried out and its answer lost, or be carried out once more much later.
+    fn claim(&mut self, record: &EpochRecord) -> Event {
+        let epoch = record.epoch;
+        let unresolved = Event::EpochUnresolved {
+            epoch,
+            reason: "simulated".into(),
+        };
+        if self.goes_wrong(100) {
+            let delay = self.random.within(0..20_000);
+            self.after(delay, Happening::Repeated(Box::new(record.clone())));
+        }
+        if self.goes_wrong(100) {
+            self.tally.unresolved += 1;
+            return unresolved;
+        }
+        let claim = self.store.claim(record);
+        if self.goes_wrong(100) {
+            self.tally.unresolved += 1;
+            return unresolved;
+        }
+        match claim {
+            Claim::Ours => Event::EpochClaimed(epoch),
+            Claim::Theirs(winner) => Event::EpochLost {
+                epoch,
+                winner: Box::new(winner),
+            },
+        }
+    }
+
+    fn obey(&mut self, leader: usize, worker: WorkerId, order: WorkerOrder) {
+        if !self.leaders[leader].alive || !self.leaders[leader].workers.contains_key(&worker) {
+            return;
+        }
+        let mut at = self.on_link(leader, worker, false, 50);
+        for report in self.carry_out(leader, worker, order, &mut at) {
+            let last = self.leaders[leader].links.entry((worker, false)).or_insert(0);
+            *last = at.max(*last);
+            let at = *last;
+            self.at(
+                at,
+                Happening::ToLeader(leader, Event::Reported { worker, report }),
+            );
+        }
+    }
+
+    fn worker(&mut self, leader: usize, worker: WorkerId) -> &mut Worker {
+        self.leaders[leader]
+            .workers
+            .get_mut(&worker)
+            .expect("the worker is there")
+    }
+
+    fn carry_out(
+        &mut self,
+        leader: usize,
+        id: WorkerId,
+        order: WorkerOrder,
+        at: &mut i64,
+    ) -> Vec<WorkerReport> {
+        match order {
+            WorkerOrder::Deploy(deployment) => {
+                let staged = self.worker(leader, id).deploy(&deployment);
+                *at += self.random.within(0..300);
+                if let Some(manifest) = &deployment.restore {
+                    let (lineage, epoch) = (manifest.lineage.clone(), manifest.epoch);
+                    self.at(
+                        *at,
+                        Happening::Publish {
+                            lineage,
+                            epoch,
+                            staged,
+                        },
+                    );
+                }
+                let attempt = deployment.attempt;
+                vec![WorkerReport::Deployed { attempt }]
+            }
+            WorkerOrder::Start { attempt } => {
+                self.worker(leader, id).running = true;
+                self.ended(leader, id, attempt)
+            }
+            WorkerOrder::Trigger { attempt, barrier } => {
+                *at += self.random.within(0..400);
+                self.take_part(leader, id, attempt, barrier.checkpoint)
+            }
+            WorkerOrder::Commit {
+                attempt,
+                checkpoint,
+                epoch,
+            } => {
+                let generation: Generation = self.worker(leader, id).generation;
+                self.store.assert_decided(epoch, checkpoint, generation);
+                let worker = self.worker(leader, id);
+                let (lineage, staged) = (worker.lineage.clone(), worker.commit(checkpoint));
+                *at += self.random.within(0..300);
+                self.at(
+                    *at,
+                    Happening::Publish {
+                        lineage,
+                        epoch,
+                        staged,
+                    },
+                );
+                let mut reports = vec![WorkerReport::Committed { attempt, checkpoint }];
+                reports.extend(self.ended(leader, id, attempt));
+                reports
+            }
+            WorkerOrder::Stop { attempt } => {
+                self.worker(leader, id).running = false;
+                vec![WorkerReport::Stopped { attempt }]
+            }
+            WorkerOrder::Abort { .. } | WorkerOrder::AssignSplits { .. } => vec![],
+        }
+    }
+
+    fn ended(&mut self, leader: usize, id: WorkerId, attempt: tidegate_core::Attempt) -> Vec<WorkerReport> {
+        let ended = self.worker(leader, id).has_ended();
+        ended
+            .then_some(WorkerReport::Ended { attempt })
+            .into_iter()
+            .collect()
+    }
+
+    fn take_part(
+        &mut self,
+        leader: usize,
+        id: WorkerId,
+        attempt: tidegate_core::Attempt,
+        checkpoint: CheckpointId,
+    ) -> Vec<WorkerReport> {
+        if !self.worker(leader, id).running {
+            return vec![];
+        }
+        if self.goes_wrong(20) {
+            self.tally.failed_tasks += 1;
+            let error = TaskError {
+                task: TaskId {
+                    vertex: VertexId(0),
+                    index: 0,
+                },
+                task_name: "simulated".into(),
+                operator: None,
+                message: "boom".into(),
+                severity: Severity::Restart,
+            };
+            return vec![WorkerReport::Failed { attempt, error }];
+        }
+        let (object, snapshot) = self.worker(leader, id).snapshot(checkpoint);
+        self.store.segments.insert(object);
+        if self.goes_wrong(30) {
+            let reason = "simulated".into();
+            return vec![WorkerReport::Declined {
+                attempt,
+                checkpoint,
+                reason,
+            }];
+        }
+        if self.goes_wrong(20) {
+            return vec![];
+        }
+        let snapshot = Box::new(snapshot);
+        vec![WorkerReport::Acknowledged {
+            attempt,
+            checkpoint,
+            snapshot,
+        }]
+    }
+}
+
+fn options(leader: usize, workers: u32, tasks: u32, seed: u64) -> CoordinatorOptions {
+    let node = GraphNode {
+        id: NodeId(0),
+        name: "n0".into(),
+        uid: "n0".into(),
+        named: true,
+        kind: NodeKind::Source,
+        parallelism: None,
+        inputs: vec![],
+    };
+    CoordinatorOptions {
+        description: JobDescription {
+            job: "simulated".into(),
+            graph: Arc::new(JobGraph {
+                name: "simulated".into(),
+                space: KeySpace::DEFAULT,
+                nodes: vec![node],
+            }),
+            default_parallelism: Some(tasks),
+            arguments: vec![],
+        },
+        leader: format!("leader {leader}"),
+        fresh_lineage: Lineage::new(format!("lineage {leader}")),
+        start: StartMode::Resume,
+        expected_workers: workers,
+        checkpoints: CheckpointOptions {
+            interval: Duration::from_millis(700),
+            timeout: Duration::from_millis(2500),
+            minimum_pause: Duration::from_millis(50),
+            tolerable_failures: 2,
+            retained: 2,
+        },
+        restart: RestartStrategy::ExponentialDelay {
+            initial: Duration::from_millis(50),
+            max: Duration::from_millis(2000),
+            multiplier: 2.0,
+            jitter: 0.3,
+            reset_after: Duration::from_secs(10),
+            attempts: None,
+        },
+        stop_timeout: Duration::from_secs(30),
+        allow_non_restored_state: false,
+        seed,
+    }
+}
