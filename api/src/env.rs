@@ -144,7 +144,10 @@ impl Env {
             kind: NodeKind::Source,
             inputs: Vec::new(),
             port: Some(Port::<T>::single()),
-            assemble: Assemble::Plain(tidegate_worker::source(Arc::new(source))),
+            assemble: Assemble::WithSides(Box::new(move |sides| {
+                let attach = move |parts: &mut NodeParts| sides.attach(parts);
+                tidegate_worker::source_with_sides(Arc::new(source), Box::new(attach))
+            })),
         });
         Stream::at(self.clone(), OutputPort { node, port: 0 })
     }

@@ -112,8 +112,8 @@ impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
     }
 
     /// Aggregates the records of each key, bit by bit, with an aggregator of one's own or one of those that come with the
-    /// engine: [`Count`](crate::operators::Count), [`Sum`](crate::operators::Sum), [`Min`](crate::operators::Min),
-    /// [`Max`](crate::operators::Max), [`Mean`](crate::operators::Mean) and tuples of aggregators.
+    /// engine: [`Count`](crate::operators::aggregate::Count), [`Sum`](crate::operators::aggregate::Sum), [`Min`](crate::operators::aggregate::Min),
+    /// [`Max`](crate::operators::aggregate::Max), [`Mean`](crate::operators::aggregate::Mean) and tuples of aggregators.
     ///
     /// ```
     /// # use tidegate::prelude::*;

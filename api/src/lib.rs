@@ -20,6 +20,7 @@ mod sinks;
 mod split;
 mod stateless;
 mod stream;
+pub mod testing;
 mod throttle;
 
 pub use broadcast::BroadcastStream;
@@ -42,4 +43,10 @@ pub use tidegate_core::{
     ProcessingTime, sink, source,
 };
 pub use tidegate_derive::Key;
+/// Reading and writing local files.
+pub use tidegate_files as files;
+/// The operators behind the methods of streams, to be used with [`testing`] or to build others.
+pub use tidegate_operators as operators;
+/// Keyed state: its handles and the aggregators.
+pub use tidegate_state as state;
 pub use tidegate_driver::{JobState, JobStatus, Outcome, SavepointInfo};
