@@ -1,5 +1,7 @@
 //! Process, co-process and broadcast functions: states, timers, steps, and restores at another parallelism.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::sync::Arc;
 
 use tidegate_core::{BoxError, EncodeKey, KeySelector, KeySpace, OutputTag, ProcessingTime};

@@ -126,6 +126,12 @@ pub enum FileError {
         /// Why.
         reason: String,
     },
+    /// Earlier work on the same files has failed or was given up.
+    #[error("writing below {path:?} was given up after an earlier failure; the task has to start again")]
+    Abandoned {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A fault injected by a test.
     #[error("the process died in the middle of a commit")]
     Died,
@@ -149,5 +155,24 @@ impl FileError {
 impl From<FileError> for OperatorError {
     fn from(error: FileError) -> Self {
         Self::other(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_closed_directory_are_told_apart() {
+        let cases = [
+            (io::ErrorKind::StorageFull, "no space is left to write \"out\""),
+            (io::ErrorKind::ReadOnlyFilesystem, "cannot write to \"out\""),
+            (io::ErrorKind::PermissionDenied, "cannot write to \"out\""),
+            (io::ErrorKind::TimedOut, "cannot write \"out\""),
+        ];
+        for (kind, message) in cases {
+            let error = FileError::writing("out", kind.into()).to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
     }
 }

@@ -5,7 +5,9 @@
 
 mod completion;
 mod error;
+mod sink;
 mod source;
 
 pub use error::FileError;
+pub use sink::FileSink;
 pub use source::{Compression, FileSource, MALFORMED_ROWS, MalformedRow, OnMalformed};

@@ -1,5 +1,7 @@
 //! File sources against what a sequential read gives: whatever the cut, the chunks, the restarts and the input.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::{io::Write, path::Path};
 
 use proptest::prelude::*;

@@ -165,7 +165,7 @@ impl Fields {
         let mut quotes = memchr::memchr_iter(b'"', row);
         let Some(first) = quotes.next() else { return false };
         let opens = first == 0 || row[first - 1] == self.delimiter;
-        opens && quotes.count() % 2 == 0
+        opens && quotes.count().is_multiple_of(2)
     }
 }
 

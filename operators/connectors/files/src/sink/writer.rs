@@ -1,0 +1,124 @@
+//! Stages the records of one task.
+
+use std::{marker::PhantomData, path::PathBuf, sync::Arc, task::Waker};
+
+use serde::Serialize;
+use tidegate_core::{
+    Batch, CheckpointId, Flow, OperatorError,
+    sink::{Committable, PrepareResult, SinkContext, SinkWriter},
+};
+
+use super::{
+    appender::{Appender, Job, Leftovers},
+    encoder::{Encoder, Format},
+    paths::{PartId, StagingArea},
+};
+use crate::{FileError, completion::completion};
+
+/// How many encoded bytes are handed to the disk at once.
+const BUFFER_BYTES: usize = 1024 * 1024;
+
+pub(super) struct Writer<T> {
+    encoder: Encoder,
+    appender: Appender,
+    part: PartId,
+    /// How much of the current part has been handed over.
+    part_bytes: u64,
+    max_part_bytes: u64,
+    received: u64,
+    leftovers: Option<Leftovers>,
+    staging: PathBuf,
+    records: PhantomData<fn(T)>,
+}
+
+impl<T: Serialize> Writer<T> {
+    pub(super) fn new(
+        area: StagingArea,
+        format: Format,
+        max_part_bytes: u64,
+        context: &SinkContext<'_>,
+    ) -> Self {
+        let staging = area.path().to_path_buf();
+        let (attempt, task) = (context.attempt.0, context.operator.index());
+        Self {
+            encoder: Encoder::new(format),
+            appender: Appender::new(Arc::clone(&context.operator.io), area),
+            part: PartId {
+                attempt,
+                task,
+                part: 0,
+            },
+            part_bytes: 0,
+            max_part_bytes,
+            received: 0,
+            leftovers: Some(Leftovers {
+                attempt,
+                task,
+                parallelism: context.operator.parallelism,
+            }),
+            staging,
+            records: PhantomData,
+        }
+    }
+
+    fn hand_over(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.part_bytes += bytes.len() as u64;
+            self.appender.push(Job::Append(self.part, bytes));
+        }
+    }
+
+    fn close_part(&mut self) {
+        let bytes = self.encoder.finish();
+        self.hand_over(bytes);
+        if self.part_bytes > 0 {
+            self.appender.push(Job::Close(self.part));
+            self.part.part += 1;
+            self.part_bytes = 0;
+        }
+    }
+}
+
+impl<T: Serialize + Send> SinkWriter<T> for Writer<T> {
+    fn write(&mut self, batch: Batch<T>) -> Result<Flow, OperatorError> {
+        // Records flow only when all that the restored checkpoint had staged is published: from now on nothing refers to
+        // what earlier attempts have left.
+        if let Some(leftovers) = self.leftovers.take() {
+            self.appender.push(Job::Collect(leftovers));
+        }
+        for record in &batch.records {
+            self.encoder.add(record, self.received)?;
+            self.received += 1;
+        }
+        if self.encoder.len() as u64 + self.part_bytes >= self.max_part_bytes {
+            self.close_part();
+        } else if self.encoder.len() >= BUFFER_BYTES {
+            let bytes = self.encoder.take();
+            self.hand_over(bytes);
+        }
+        Ok(self.appender.flow(None)?)
+    }
+
+    fn poll(&mut self, waker: &Waker) -> Result<Flow, OperatorError> {
+        Ok(self.appender.flow(Some(waker))?)
+    }
+
+    fn prepare(&mut self, _checkpoint: CheckpointId) -> Result<PrepareResult, OperatorError> {
+        self.close_part();
+        let (completer, prepared) = completion();
+        self.appender.push(Job::Prepare(completer));
+        // A failure so far is told here; one that is still to come makes the preparation fail.
+        let _ = self.appender.flow(None)?;
+        let staging = self.staging.clone();
+        Ok(Box::pin(async move {
+            let staged = match prepared.await {
+                Some(staged) => staged?,
+                None => return Err(FileError::Abandoned { path: staging }.into()),
+            };
+            staged
+                .into_iter()
+                .map(|staged| staged.encode())
+                .collect::<Result<Vec<Committable>, _>>()
+        }))
+    }
+}
