@@ -119,7 +119,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
                 checkpoint: CheckpointId(numbers.2),
                 kind,
                 finished: numbers.3,
-                space: KeySpace::new(groups).unwrap(),
+                space: KeySpace::new(groups).expect("the range is valid"),
                 graph_fingerprint: numbers.4,
                 arguments,
                 written_at_ms: numbers.5,
@@ -219,7 +219,9 @@ proptest! {
 }
 
 fn enveloped(tag: [u8; 4], version: u16, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+    let length = u32::try_from(payload.len())
+        .expect("a small payload")
+        .to_le_bytes();
     let mut bytes = [
         b"TIDE".as_slice(),
         &tag,

@@ -12,8 +12,10 @@
 //!    └── (a claim was lost to an older leader)  └────▶ Failing ──▶ Failed
 //! ```
 
+mod aftermath;
 mod assembly;
 mod checkpoint;
+mod claim;
 mod command;
 mod coordinator;
 mod event;

@@ -42,7 +42,7 @@ fn a_segment_lives_while_a_group_needs_it() {
     let base = segment(1, &[("a", &[0, 1, 100], &[])]);
     let delta = segment(2, &[("a", &[], &[0])]);
     assert_eq!(live(&[], vec![base.clone()]), [1]);
-    assert_eq!(live(&[base.clone()], vec![delta.clone()]), [1, 2]);
+    assert_eq!(live(std::slice::from_ref(&base), vec![delta.clone()]), [1, 2]);
     let history = [base, delta];
     let part = segment(3, &[("a", &[0, 1], &[])]);
     assert_eq!(
@@ -59,7 +59,10 @@ fn a_segment_lives_while_a_group_needs_it() {
 fn states_are_told_apart_and_removed_operators_are_forgotten() {
     let first = segment(1, &[("a", &[0], &[]), ("b", &[0], &[])]);
     assert_eq!(
-        live(&[first.clone()], vec![segment(2, &[("a", &[0], &[])])]),
+        live(
+            std::slice::from_ref(&first),
+            vec![segment(2, &[("a", &[0], &[])])]
+        ),
         [1, 2]
     );
     assert_eq!(

@@ -4,12 +4,15 @@
 //! Every seed runs through a time of faults and then heals; from there the job must finish. A failing seed is printed;
 //! `TIDEGATE_SIM_SEED=<n>` runs it alone, `TIDEGATE_SIM_SEEDS=<n>` runs more of them.
 
+mod job;
 mod ledger;
 mod random;
 mod store;
+mod tally;
 mod worker;
 mod world;
 
+use tally::Tally;
 use world::World;
 
 const DEFAULT_SEEDS: u64 = 300;
@@ -18,7 +21,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn run(seed: u64) -> world::Tally {
+fn run(seed: u64) -> Tally {
     let result = std::panic::catch_unwind(|| World::new(seed).run());
     match result {
         Ok(tally) => tally,
@@ -36,7 +39,7 @@ fn whatever_happens_everything_is_published_once() {
         return;
     }
     let seeds = number("TIDEGATE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS);
-    let mut total = world::Tally::default();
+    let mut total = Tally::default();
     for seed in 0..seeds {
         total.add(&run(seed));
     }

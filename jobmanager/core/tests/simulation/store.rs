@@ -102,6 +102,24 @@ impl Store {
         );
     }
 
+    /// Nothing is restored before it is sealed, and what is restored is exactly the leader's own tail.
+    pub(crate) fn assert_sealed(&self, generation: Generation, restored: CheckpointId) {
+        let tail = self.tail().expect("what is restored is in the chain");
+        let own = self
+            .decisions
+            .values()
+            .any(|record| record.generation == generation);
+        assert!(own, "generation {generation} restores what it has not sealed");
+        if tail.generation == generation {
+            let checkpoint = tail.manifest.as_ref().map(|manifest| manifest.checkpoint);
+            assert_eq!(
+                checkpoint,
+                Some(restored),
+                "generation {generation} restores something else than the tail"
+            );
+        }
+    }
+
     pub(crate) fn tail(&self) -> Option<&EpochRecord> {
         self.epochs.values().next_back()
     }

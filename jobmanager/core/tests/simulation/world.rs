@@ -3,26 +3,22 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
-    sync::Arc,
-    time::Duration,
 };
 
-use tidegate_coordinator::{
-    CheckpointOptions, Command, Coordinator, CoordinatorOptions, Event, JobDescription, Outcome,
-    RestartStrategy, StartMode,
-};
+use tidegate_coordinator::{Command, Coordinator, Event, Outcome};
 use tidegate_core::{
-    CheckpointId, Epoch, Generation, KeySpace, Lineage, NodeId, ProcessingTime, Severity, TaskError, TaskId,
-    VertexId, WorkerId,
+    Attempt, CheckpointId, Epoch, Generation, Lineage, ProcessingTime, Severity, TaskError, TaskId, VertexId,
+    WorkerId,
     control::{WorkerAddress, WorkerOrder, WorkerReport},
     epoch::EpochRecord,
-    graph::{GraphNode, JobGraph, NodeKind},
 };
 
 use crate::{
+    job::options,
     ledger::Ledger,
     random::Random,
     store::{Claim, Store},
+    tally::Tally,
     worker::{LIMIT, Staged, Worker},
 };
 
@@ -30,49 +26,6 @@ use crate::{
 const HEALED_AT: i64 = 60_000;
 /// By when the job must have finished.
 const DEADLINE: i64 = 360_000;
-
-/// How often things went wrong.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    crashes: u64,
-    leaders: u64,
-    fenced: u64,
-    overtaken: u64,
-    unresolved: u64,
-    failed_tasks: u64,
-    lost_workers: u64,
-    aborted: u64,
-    epochs: u64,
-    strays: u64,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.crashes += other.crashes;
-        self.leaders += other.leaders;
-        self.fenced += other.fenced;
-        self.overtaken += other.overtaken;
-        self.unresolved += other.unresolved;
-        self.failed_tasks += other.failed_tasks;
-        self.lost_workers += other.lost_workers;
-        self.aborted += other.aborted;
-        self.epochs += other.epochs;
-        self.strays += other.strays;
-    }
-
-    pub(crate) fn is_eventful(&self) -> bool {
-        let counts = [
-            self.crashes,
-            self.fenced,
-            self.overtaken,
-            self.unresolved,
-            self.failed_tasks,
-            self.lost_workers,
-            self.aborted,
-        ];
-        counts.iter().all(|count| *count > 10)
-    }
-}
 
 /// Something that happens at its time.
 enum Happening {
@@ -458,6 +411,8 @@ impl World {
                 let staged = self.worker(leader, id).deploy(&deployment);
                 *at += self.random.within(0..300);
                 if let Some(manifest) = &deployment.restore {
+                    self.store
+                        .assert_sealed(deployment.generation, manifest.checkpoint);
                     let (lineage, epoch) = (manifest.lineage.clone(), manifest.epoch);
                     self.at(
                         *at,
@@ -509,7 +464,7 @@ impl World {
         }
     }
 
-    fn ended(&mut self, leader: usize, id: WorkerId, attempt: tidegate_core::Attempt) -> Vec<WorkerReport> {
+    fn ended(&mut self, leader: usize, id: WorkerId, attempt: Attempt) -> Vec<WorkerReport> {
         let ended = self.worker(leader, id).has_ended();
         ended
             .then_some(WorkerReport::Ended { attempt })
@@ -521,7 +476,7 @@ impl World {
         &mut self,
         leader: usize,
         id: WorkerId,
-        attempt: tidegate_core::Attempt,
+        attempt: Attempt,
         checkpoint: CheckpointId,
     ) -> Vec<WorkerReport> {
         if !self.worker(leader, id).running {
@@ -560,51 +515,5 @@ impl World {
             checkpoint,
             snapshot,
         }]
-    }
-}
-
-fn options(leader: usize, workers: u32, tasks: u32, seed: u64) -> CoordinatorOptions {
-    let node = GraphNode {
-        id: NodeId(0),
-        name: "n0".into(),
-        uid: "n0".into(),
-        named: true,
-        kind: NodeKind::Source,
-        parallelism: None,
-        inputs: vec![],
-    };
-    CoordinatorOptions {
-        description: JobDescription {
-            job: "simulated".into(),
-            graph: Arc::new(JobGraph {
-                name: "simulated".into(),
-                space: KeySpace::DEFAULT,
-                nodes: vec![node],
-            }),
-            default_parallelism: Some(tasks),
-            arguments: vec![],
-        },
-        leader: format!("leader {leader}"),
-        fresh_lineage: Lineage::new(format!("lineage {leader}")),
-        start: StartMode::Resume,
-        expected_workers: workers,
-        checkpoints: CheckpointOptions {
-            interval: Duration::from_millis(700),
-            timeout: Duration::from_millis(2500),
-            minimum_pause: Duration::from_millis(50),
-            tolerable_failures: 2,
-            retained: 2,
-        },
-        restart: RestartStrategy::ExponentialDelay {
-            initial: Duration::from_millis(50),
-            max: Duration::from_millis(2000),
-            multiplier: 2.0,
-            jitter: 0.3,
-            reset_after: Duration::from_secs(10),
-            attempts: None,
-        },
-        stop_timeout: Duration::from_secs(30),
-        allow_non_restored_state: false,
-        seed,
     }
 }

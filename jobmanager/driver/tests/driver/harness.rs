@@ -30,9 +30,12 @@ use tokio::{sync::mpsc, task::JoinHandle};
 pub(crate) const LIMIT: u64 = 20;
 pub(crate) const STEP: u64 = 3;
 
-/// What has become visible: (lineage, epoch, task) → the numbers from..to.
+/// (lineage, epoch, task) → the numbers from..to.
+type Published = BTreeMap<(Lineage, Epoch, u32), (u64, u64)>;
+
+/// What has become visible.
 #[derive(Clone, Default)]
-pub(crate) struct Ledger(Arc<Mutex<BTreeMap<(Lineage, Epoch, u32), (u64, u64)>>>);
+pub(crate) struct Ledger(Arc<Mutex<Published>>);
 
 impl Ledger {
     fn publish(&self, lineage: &Lineage, epoch: Epoch, task: u32, range: (u64, u64)) {
