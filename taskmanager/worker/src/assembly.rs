@@ -210,36 +210,42 @@ impl Ends {
                 index: producer,
             };
             let (from_worker, _) = placement.of(from);
-            // Consumers on one other worker share a channel where all of them get the same.
-            let mut shared: Vec<(WorkerId, Vec<u32>)> = Vec::new();
+            // In the order of the consumers; those on one other worker share a channel where all get the same.
+            let mut links: Vec<(WorkerId, Vec<u32>)> = Vec::new();
             for consumer in edge.consumers_of(producer) {
-                let to = TaskId {
-                    vertex: edge.to_vertex,
+                let vertex = edge.to_vertex;
+                let (to_worker, _) = placement.of(TaskId {
+                    vertex,
                     index: consumer,
-                };
-                let (to_worker, _) = placement.of(to);
+                });
+                let is_shared = edge.partitioning == Partitioning::Broadcast && to_worker != from_worker;
+                match links
+                    .iter_mut()
+                    .find(|(worker, _)| is_shared && *worker == to_worker)
+                {
+                    Some((_, consumers)) => consumers.push(consumer),
+                    None => links.push((to_worker, vec![consumer])),
+                }
+            }
+            for (to_worker, consumers) in links {
                 if from_worker == to_worker {
                     if from_worker == parts.me {
+                        let to = TaskId {
+                            vertex: edge.to_vertex,
+                            index: consumers[0],
+                        };
                         let (sender, receiver) = code.local(wakers[&from].clone(), wakers[&to].clone());
                         self.writers
                             .entry((edge.index, producer))
                             .or_default()
                             .push(sender);
                         self.readers
-                            .entry((edge.index, consumer))
+                            .entry((edge.index, consumers[0]))
                             .or_default()
                             .push(receiver);
                     }
-                } else if edge.partitioning == Partitioning::Broadcast {
-                    match shared.iter_mut().find(|(worker, _)| *worker == to_worker) {
-                        Some((_, consumers)) => consumers.push(consumer),
-                        None => shared.push((to_worker, vec![consumer])),
-                    }
-                } else if from_worker == parts.me || to_worker == parts.me {
-                    shared.push((to_worker, vec![consumer]));
+                    continue;
                 }
-            }
-            for (to_worker, consumers) in shared {
                 let channel = edge.channel(attempt, producer, consumers[0]);
                 if from_worker == parts.me {
                     let sender = network()?.open_sender(to_worker, channel, wakers[&from].clone())?;

@@ -496,6 +496,11 @@ impl Task {
             return Ok(Step::Empty(None));
         };
         let count = edges.channels.len();
+        if count == 0 {
+            // A task that nobody sends to, such as all but the first behind a global edge.
+            self.end()?;
+            return Ok(Step::Took(0));
+        }
         for offset in 0..count {
             let channel = (edges.next + offset) % count;
             if edges.alignment.is_blocked(channel) {
