@@ -21,11 +21,16 @@ impl Wake for Unpark {
     }
 }
 
+/// Wakes this thread.
+pub(super) fn unpark_current() -> Waker {
+    Waker::from(Arc::new(Unpark(thread::current())))
+}
+
 impl InlineIo {
     /// Runs a future to its end on this thread.
     pub fn block_on<F: Future>(future: F) -> F::Output {
         let mut future = pin!(future);
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let waker = unpark_current();
         loop {
             match future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 Poll::Ready(output) => return output,
@@ -42,5 +47,19 @@ impl Io for InlineIo {
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
         work();
+    }
+}
+
+/// Runs everything it is given on a thread of its own, to test what happens in between.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThreadIo;
+
+impl Io for ThreadIo {
+    fn spawn(&self, future: BoxFuture<()>) {
+        thread::spawn(|| InlineIo::block_on(future));
+    }
+
+    fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        thread::spawn(work);
     }
 }

@@ -38,9 +38,9 @@ use tidegate_core::{
 
 pub use builder::HarnessBuilder;
 pub use capture::Emitted;
-pub use io::InlineIo;
+pub use io::{InlineIo, ThreadIo};
 pub use snapshot::HarnessSnapshot;
-pub use source::{SourceHarness, sink_context};
+pub use source::{SourceHarness, sink_context, sink_context_with_io};
 
 use capture::{Capture, Sides};
 use snapshot::PendingSnapshot;

@@ -1,9 +1,9 @@
 //! Drives one task of a source, and gives sinks what they need to make a writer.
 
-use std::{sync::Arc, task::Waker};
+use std::{sync::Arc, task::Waker, thread};
 
 use tidegate_core::{
-    Attempt, KeySpace, Lineage, OperatorContext, OperatorError, OperatorUid, Output, OutputTag,
+    Attempt, Io, KeySpace, Lineage, OperatorContext, OperatorError, OperatorUid, Output, OutputTag,
     ProcessingTime, SideOutputs, TaskId, TaskProbe, VertexId,
     metrics::TaskMetrics,
     sink::SinkContext,
@@ -13,6 +13,7 @@ use tidegate_core::{
 use super::{
     InlineIo,
     capture::{Capture, Sides, records},
+    io::unpark_current,
 };
 
 /// Drives one task of a source.
@@ -24,14 +25,14 @@ pub struct SourceHarness<T> {
     sides: Sides,
 }
 
-fn context(uid: OperatorUid, index: u32, parallelism: u32) -> OperatorContext {
+fn context(uid: OperatorUid, index: u32, parallelism: u32, io: Arc<dyn Io>) -> OperatorContext {
     let vertex = VertexId(0);
     OperatorContext::new(
         uid,
         TaskId { vertex, index },
         parallelism,
         KeySpace::DEFAULT,
-        Arc::new(InlineIo),
+        io,
         Arc::new(TaskMetrics::default()),
         TaskProbe::new(ProcessingTime(0)),
     )
@@ -51,7 +52,22 @@ impl<T: Send + 'static> SourceHarness<T> {
         index: u32,
         parallelism: u32,
     ) -> Result<Self, OperatorError> {
-        let context = context("source".into(), index, parallelism);
+        let context = context("source".into(), index, parallelism, Arc::new(InlineIo));
+        Self::start(source, splits, context)
+    }
+
+    /// The only task of a source, with fresh splits, whose I/O runs where `io` says. [`InlineIo`] unless set.
+    pub fn with_io(source: &dyn Source<T>, io: Arc<dyn Io>) -> Result<Self, OperatorError> {
+        let context = context("source".into(), 0, 1, io);
+        Self::start(source, source.discover(1)?, context)
+    }
+
+    fn start(
+        source: &dyn Source<T>,
+        splits: Vec<Split>,
+        context: OperatorContext,
+    ) -> Result<Self, OperatorError> {
+        let (index, parallelism) = (context.index(), context.parallelism);
         let mut reader = source.reader(&context)?;
         reader.assign(
             splits
@@ -89,7 +105,11 @@ impl<T: Send + 'static> SourceHarness<T> {
     /// # Panics
     /// If an output fails: outputs of a harness do not.
     pub fn poll(&mut self) -> Result<SourceStatus, OperatorError> {
-        let status = self.reader.poll(Waker::noop(), &mut self.out, &self.context)?;
+        self.poll_with(Waker::noop())
+    }
+
+    fn poll_with(&mut self, waker: &Waker) -> Result<SourceStatus, OperatorError> {
+        let status = self.reader.poll(waker, &mut self.out, &self.context)?;
         let _ = self
             .out
             .settle()
@@ -97,11 +117,13 @@ impl<T: Send + 'static> SourceHarness<T> {
         Ok(status)
     }
 
-    /// Polls until the source has finished or wants to wait for a time. I/O is done by then.
+    /// Polls until the source has finished or wants to wait for a time. Waits where the source waits to be woken.
     pub fn run(&mut self) -> Result<SourceStatus, OperatorError> {
+        let waker = unpark_current();
         loop {
-            match self.poll()? {
-                SourceStatus::More | SourceStatus::Waiting => {}
+            match self.poll_with(&waker)? {
+                SourceStatus::More => {}
+                SourceStatus::Waiting => thread::park(),
                 done => return Ok(done),
             }
         }
@@ -137,7 +159,7 @@ impl<T: Send + 'static> SourceHarness<T> {
     }
 }
 
-/// Calls `use_context` with what task `index` of a sink knows about itself.
+/// Calls `use_context` with what task `index` of a sink knows about itself. I/O is done at once.
 pub fn sink_context<R>(
     uid: &str,
     lineage: &str,
@@ -145,7 +167,19 @@ pub fn sink_context<R>(
     index: u32,
     use_context: impl FnOnce(&SinkContext<'_>) -> R,
 ) -> R {
-    let operator = context(uid.into(), index, index + 1);
+    sink_context_with_io(uid, lineage, attempt, index, Arc::new(InlineIo), use_context)
+}
+
+/// Calls `use_context` with what task `index` of a sink knows about itself, whose I/O runs where `io` says.
+pub fn sink_context_with_io<R>(
+    uid: &str,
+    lineage: &str,
+    attempt: u32,
+    index: u32,
+    io: Arc<dyn Io>,
+    use_context: impl FnOnce(&SinkContext<'_>) -> R,
+) -> R {
+    let operator = context(uid.into(), index, index + 1, io);
     let lineage = Lineage::from(lineage);
     use_context(&SinkContext {
         operator: &operator,

@@ -127,9 +127,9 @@ pub enum FileError {
         reason: String,
     },
     /// Earlier work on the same files has failed or was given up.
-    #[error("writing below {path:?} was given up after an earlier failure; the task has to start again")]
+    #[error("work on {path:?} was given up after an earlier failure; the task has to start again")]
     Abandoned {
-        /// The directory.
+        /// The file or the directory.
         path: PathBuf,
     },
     /// A fault injected by a test.

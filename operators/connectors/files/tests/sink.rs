@@ -4,7 +4,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    task::{Poll, Waker},
 };
 
 use proptest::prelude::*;
@@ -13,7 +17,7 @@ use tidegate_core::{
     sink::{CommitRequest, Committable, Sink, SinkWriter},
 };
 use tidegate_files::FileSink;
-use tidegate_operators::harness::{InlineIo, sink_context};
+use tidegate_operators::harness::{InlineIo, ThreadIo, sink_context, sink_context_with_io};
 
 type Writer = Box<dyn SinkWriter<u64>>;
 
@@ -174,6 +178,40 @@ fn what_was_removed_or_changed_is_named() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("entry in the checkpoint is corrupt"), "{error}");
+}
+
+#[test]
+fn a_slow_disk_holds_the_writer_back_until_it_has_caught_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = FileSink::json_lines(directory.path());
+    let io = Arc::new(ThreadIo);
+    let mut writer: Writer =
+        sink_context_with_io("numbers", "run", 1, 0, io, |context| sink.writer(context)).unwrap();
+    let mut expected = 0;
+    for round in 0..40u64 {
+        // More than a buffer each, so that many are queued.
+        let records: Vec<u64> = (round * 200_000..(round + 1) * 200_000).collect();
+        expected += records.len();
+        let mut flow = writer.write(records.into()).unwrap();
+        InlineIo::block_on(std::future::poll_fn(|context| {
+            if flow == Flow::Blocked {
+                flow = writer.poll(context.waker()).unwrap();
+            }
+            if flow == Flow::Ready {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }));
+        assert_eq!(writer.poll(Waker::noop()).unwrap(), Flow::Ready);
+    }
+    let committables = prepare(&mut writer).unwrap();
+    commit(&sink, 1, &committables).unwrap();
+    let lines: usize = published(directory.path())
+        .iter()
+        .map(|(_, text)| text.lines().count())
+        .sum();
+    assert_eq!(lines, expected);
 }
 
 #[test]

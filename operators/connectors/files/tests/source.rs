@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::{io::Write, path::Path};
+use std::{io::Write, path::Path, sync::Arc};
 
 use proptest::prelude::*;
 use serde::Deserialize;
 use tidegate_core::source::{SourceStatus, Split};
 use tidegate_files::{FileSource, MALFORMED_ROWS, MalformedRow, OnMalformed};
-use tidegate_operators::harness::SourceHarness;
+use tidegate_operators::harness::{SourceHarness, ThreadIo};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 struct Row {
@@ -207,6 +207,24 @@ fn quoted_line_breaks_are_read_when_asked_for() {
         },
     ];
     assert_eq!(read_all(&quoted), expected);
+}
+
+#[test]
+fn reading_ahead_on_other_threads_wakes_the_reader_and_changes_nothing() {
+    let all = rows(0..200_000);
+    let mut text = csv(&all, "\n");
+    text += "malformed\n";
+    let directory = directory(&[("a.csv", text.as_bytes())]);
+    let source = source(directory.path(), "a.csv")
+        .split_bytes(300_000)
+        .on_malformed(OnMalformed::DeadLetter);
+    let mut harness = SourceHarness::with_io(&source, Arc::new(ThreadIo))
+        .unwrap()
+        .side(MALFORMED_ROWS);
+    assert_eq!(harness.run().unwrap(), SourceStatus::Finished);
+    assert!(harness.take() == all);
+    let letters = harness.take_side(MALFORMED_ROWS);
+    assert_eq!(letters.iter().map(|row| row.line).collect::<Vec<_>>(), [200_002]);
 }
 
 /// Reads with `tasks` tasks, snapshotting and starting over with another number after so many polls each.

@@ -347,7 +347,8 @@ mod tests {
 
     #[test]
     fn rows_end_at_line_breaks() {
-        let cases: &[(&str, &[(u64, u64, &str)])] = &[
+        type Expected = &'static [(u64, u64, &'static str)];
+        let cases: &[(&str, Expected)] = &[
             ("", &[]),
             ("a", &[(0, 0, "a")]),
             ("a\n", &[(0, 0, "a")]),

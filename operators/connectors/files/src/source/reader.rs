@@ -172,8 +172,11 @@ impl Rows {
         if let LinesBefore::Counting(counted) = &self.lines_before {
             match counted.poll_result(waker) {
                 Poll::Pending => return Ok(None),
-                // A count that was given up is started again by the next poll, if there is one.
-                Poll::Ready(None) => self.lines_before = LinesBefore::Unknown,
+                Poll::Ready(None) => {
+                    return Err(FileError::Abandoned {
+                        path: split.path.clone().into(),
+                    });
+                }
                 Poll::Ready(Some(counted)) => self.lines_before = LinesBefore::Known(counted?),
             }
         }
