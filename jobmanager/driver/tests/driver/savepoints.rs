@@ -39,7 +39,10 @@ async fn a_savepoint_is_a_start_of_its_own() {
     assert!(later > info.epoch);
     process.handle.cancel().await.unwrap();
     process.end().await.unwrap();
-    assert_eq!(list_savepoints(&store).await.unwrap(), [info.clone()]);
+    assert_eq!(
+        list_savepoints(&store).await.unwrap(),
+        std::slice::from_ref(&info)
+    );
 
     // By name in the same job, and by location in another one.
     let elsewhere = folder.path().join("b").to_string_lossy().into_owned();
