@@ -34,6 +34,7 @@ mod meter;
 mod network;
 #[cfg(not(loom))]
 mod outbound;
+mod park;
 #[cfg(not(loom))]
 mod partition;
 #[cfg(not(loom))]

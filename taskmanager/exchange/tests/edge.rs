@@ -21,7 +21,7 @@ impl KeySelector<u64> for ByValue {
     type Key = u64;
     type Probe<'a> = u64;
 
-    fn probe<'a>(&self, record: &'a u64) -> u64 {
+    fn probe(&self, record: &u64) -> u64 {
         *record
     }
 }
