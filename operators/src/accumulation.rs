@@ -4,8 +4,8 @@ use std::{marker::PhantomData, ops::ControlFlow, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tidegate_core::{
-    Batch, KeyProbe, KeySelector, KeySpace, Operator, OperatorContext, OperatorError, OperatorLifecycle,
-    Output, Progress, snapshot::KeyedState,
+    Batch, EncodeKey, KeyProbe, KeySelector, KeySpace, Operator, OperatorContext, OperatorError,
+    OperatorLifecycle, Output, Progress, TARGET_RECORDS, snapshot::KeyedState,
 };
 use tidegate_state::{Aggregator, Cursor, Table, Value};
 
@@ -58,17 +58,25 @@ impl<T, S: KeySelector<T>, A: Accumulate<T>> Accumulation<T, S, A> {
         }
     }
 
+    /// Emits a step's worth of results. What has been emitted leaves the state: a job that is restored after this task
+    /// has come to its end, while others had not, must not emit it again.
     fn emit_all(&mut self, out: &mut Output<Keyed<S::Key, A::Out>>) -> Progress {
         let accumulate = &*self.accumulate;
-        self.table.visit(&mut self.cursor, |key, accumulator| {
+        let mut emitted = Vec::new();
+        let progress = self.table.visit(&mut self.cursor, |key, accumulator| {
             let (key, value) = (key.clone(), accumulate.result(accumulator));
+            emitted.push(key.clone());
             out.emit(Keyed { key, value }, None);
-            if out.is_full() {
+            if out.is_full() || emitted.len() >= TARGET_RECORDS {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
-        })
+        });
+        for key in &emitted {
+            self.table.remove(key.key_hash(), key);
+        }
+        progress
     }
 }
 
@@ -155,6 +163,7 @@ where
     type Accumulator = T;
     type Out = T;
 
+    #[inline]
     fn add<S: KeySelector<T>>(
         &self,
         table: &mut Table<S::Key, Value<T>>,
@@ -199,6 +208,7 @@ where
     type Accumulator = V;
     type Out = V;
 
+    #[inline]
     fn add<S: KeySelector<T>>(
         &self,
         table: &mut Table<S::Key, Value<V>>,
@@ -207,9 +217,22 @@ where
         selector: &S,
         then: impl FnOnce(&V),
     ) {
-        let value = table.get_or_insert_with(hash, selector.probe(&record), &self.initial);
-        (self.function)(value, record);
-        then(value);
+        let probe = selector.probe(&record);
+        match table.get_mut(hash, &probe) {
+            Some(value) => {
+                // The probe may borrow from the record, which moves.
+                drop(probe);
+                (self.function)(value, record);
+                then(value);
+            }
+            None => {
+                let key = probe.into_key();
+                let mut value = (self.initial)();
+                (self.function)(&mut value, record);
+                then(&value);
+                table.insert(hash, key, value);
+            }
+        }
     }
 
     fn result(&self, accumulator: &V) -> V {
@@ -236,14 +259,18 @@ where
         selector: &S,
         then: impl FnOnce(&A::Acc),
     ) {
-        let mut lifted = Some(self.0.lift(&record));
-        let accumulator = table.get_or_insert_with(hash, selector.probe(&record), || {
-            lifted.take().expect("the value of a new key is made once")
-        });
-        if let Some(lifted) = lifted {
-            self.0.combine(accumulator, lifted);
+        let lifted = self.0.lift(&record);
+        let probe = selector.probe(&record);
+        match table.get_mut(hash, &probe) {
+            Some(accumulator) => {
+                self.0.combine(accumulator, lifted);
+                then(accumulator);
+            }
+            None => {
+                then(&lifted);
+                table.insert(hash, probe, lifted);
+            }
         }
-        then(accumulator);
     }
 
     fn result(&self, accumulator: &A::Acc) -> A::Out {
