@@ -58,8 +58,10 @@ impl PlanEdge {
     pub fn consumers_of(&self, producer: u32) -> std::ops::Range<u32> {
         match self.partitioning {
             Partitioning::Forward => producer..producer + 1,
-            Partitioning::Global => 0..1,
-            Partitioning::Hash | Partitioning::Rebalance | Partitioning::Broadcast => 0..self.consumers,
+            // Barriers and the end go to every task, though records of a global edge go to task 0 only.
+            Partitioning::Hash | Partitioning::Rebalance | Partitioning::Broadcast | Partitioning::Global => {
+                0..self.consumers
+            }
         }
     }
 
@@ -67,7 +69,6 @@ impl PlanEdge {
     pub fn producers_of(&self, consumer: u32) -> std::ops::Range<u32> {
         match self.partitioning {
             Partitioning::Forward => consumer..consumer + 1,
-            Partitioning::Global if consumer > 0 => 0..0,
             _ => 0..self.producers,
         }
     }
@@ -259,6 +260,17 @@ mod tests {
         sink.parallelism = Some(1);
         let plan = ExecutionPlan::expand(&graph(vec![node(0, Source, &[]), sink]), 2);
         assert_eq!(plan.edges[0].partitioning, Rebalance);
+    }
+
+    #[test]
+    fn every_task_behind_a_global_edge_hears_of_barriers_and_the_end() {
+        use {NodeKind::*, Partitioning::*};
+        let plan = ExecutionPlan::expand(
+            &graph(vec![node(0, Source, &[]), node(1, Sink, &[(0, Global)])]),
+            3,
+        );
+        assert!((0..3).all(|consumer| plan.edges[0].producers_of(consumer) == (0..3)));
+        assert!((0..3).all(|producer| plan.edges[0].consumers_of(producer) == (0..3)));
     }
 
     #[test]
