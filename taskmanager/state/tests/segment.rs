@@ -1,5 +1,7 @@
 //! Segments: what goes in comes out, and what is damaged is refused by name.
 
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 use tidegate_core::{KeyGroup, KeyGroupRange, OperatorUid, snapshot::BlockKind};
 use tidegate_state::segment::{

@@ -1,5 +1,7 @@
 //! Handles, time to live, timers, schemas, and state that is not keyed.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{ops::ControlFlow, time::Duration};
 
 use serde::{Deserialize, Serialize};

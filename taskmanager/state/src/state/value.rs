@@ -65,13 +65,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> ValueState<T> {
         let probe = context.probe();
         let table = context.table::<Value<T>>(self.index);
         let now = table.now();
-        let mut value = Some(value);
-        let touched = table.get_or_insert_with(probe.hash, probe, || {
-            Touched::new(value.take().expect("this runs at most once"), now)
-        });
-        if let Some(value) = value {
-            touched.value = value;
-        }
+        let _ = table.insert(probe.hash, probe, Touched::new(value, now));
     }
 
     /// Changes the current key's value in place, made by `init` if there is none.
@@ -85,8 +79,12 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> ValueState<T> {
         let probe = context.probe();
         let table = context.table::<Value<T>>(self.index);
         let now = table.now();
-        let touched = table.get_or_insert_with(probe.hash, probe, || Touched::new(init(), now));
-        change(&mut touched.value)
+        table.update(
+            probe.hash,
+            probe,
+            || Touched::new(init(), now),
+            |touched| change(&mut touched.value),
+        )
     }
 
     /// Removes the current key's value and returns it.
