@@ -52,6 +52,13 @@ impl<T> CollectSink<T> {
 }
 
 impl<T> Collected<T> {
+    /// A sink that adds to this collection: that of a job which is started again.
+    pub fn sink(&self) -> CollectSink<T> {
+        CollectSink {
+            collected: self.clone(),
+        }
+    }
+
     fn commits(&self) -> MutexGuard<'_, Commits<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
