@@ -168,3 +168,79 @@ pub(crate) async fn export_savepoint(
         });
     Event::SavepointExported { request, result }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_core::epoch::EpochKind;
+
+    fn record(epoch: u64, leader: &str) -> EpochRecord {
+        EpochRecord {
+            epoch: Epoch(epoch),
+            parent: (epoch > 1).then(|| Epoch(epoch - 1)),
+            floor: Epoch(epoch),
+            kind: EpochKind::Seal,
+            generation: Generation(1),
+            leader: leader.to_owned(),
+            lineage: "l".into(),
+            manifest: None,
+            written_at_ms: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_is_won_once_and_a_repeated_claim_is_the_winners() {
+        let store = JobStore::open("memory://").unwrap();
+        let (ours, theirs) = (record(1, "a"), record(1, "b"));
+        for _ in 0..2 {
+            assert_eq!(
+                claim_epoch(store.clone(), ours.clone()).await,
+                Event::EpochClaimed(Epoch(1))
+            );
+        }
+        let lost = Event::EpochLost {
+            epoch: Epoch(1),
+            winner: Box::new(ours),
+        };
+        assert_eq!(claim_epoch(store, theirs).await, lost);
+    }
+
+    #[tokio::test]
+    async fn a_link_that_was_collected_long_ago_cannot_be_won() {
+        let store = JobStore::open("memory://").unwrap();
+        claim_epoch(store.clone(), record(7, "b")).await;
+        let lost = Event::EpochLost {
+            epoch: Epoch(3),
+            winner: Box::new(record(7, "b")),
+        };
+        assert_eq!(claim_epoch(store.clone(), record(3, "a")).await, lost);
+        let chain = chain::read(&store).await.unwrap();
+        assert_eq!(
+            chain.tail.unwrap().record,
+            record(7, "b"),
+            "what lies below the floor is not seen"
+        );
+    }
+
+    #[tokio::test]
+    async fn generations_rise_above_all_that_were_ever_made() {
+        let store = JobStore::open("memory://").unwrap();
+        for (above, expected) in [(0, 1), (0, 2), (7, 8), (3, 9)] {
+            let event =
+                create_generation(store.clone(), "me".into(), ProcessingTime(0), Generation(above)).await;
+            assert_eq!(event, Event::GenerationCreated(Generation(expected)));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_rival_is_an_end_and_not_a_guess() {
+        let store = JobStore::open("memory://").unwrap();
+        store.put(&layout::epoch(Epoch(1)), "garbage").await.unwrap();
+        let event = claim_epoch(store, record(1, "a")).await;
+        let Event::StoreFailed { step, reason } = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!(step, StoreStep::ClaimEpoch);
+        assert!(reason.contains("epochs/000000000001"), "{reason}");
+    }
+}

@@ -4,7 +4,7 @@
 //! commit. Whatever happens, the ledger must hold every number once.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -433,7 +433,16 @@ pub(crate) async fn assert_clean(store: &JobStore) {
         .collect();
     assert_eq!(found, checkpoints);
     assert_eq!(store.list(layout::EPOCHS).await.unwrap().len(), kept.len());
+    let mut referenced = BTreeSet::new();
+    for name in manifests {
+        let bytes = store.get(&name).await.unwrap().unwrap();
+        let manifest: Manifest = tidegate_proto::decode(&name, &bytes).unwrap();
+        for segment in manifest.segments {
+            if let SegmentLocation::Object(object) = segment.location {
+                referenced.insert(object);
+            }
+        }
+    }
     let segments = store.list(layout::SEGMENTS).await.unwrap();
-    let most: usize = kept.iter().map(|summary| summary.segments).sum();
-    assert!(segments.len() <= most, "{segments:?}");
+    assert_eq!(segments, referenced.into_iter().collect::<Vec<_>>());
 }
