@@ -2,8 +2,28 @@
 
 use crate::time::EventTime;
 
-/// How many records a batch gathers before it is handed on.
+/// How many records a batch gathers before it is handed on, unless they are large.
 pub const TARGET_RECORDS: usize = 1024;
+
+/// The size of records, in memory, that a batch should hold: what the first cache holds, so that the next operator finds
+/// there what the one before has left.
+const TARGET_BYTES: usize = 32 * 1024;
+
+/// Even large records share the cost of handing over.
+const MIN_RECORDS: usize = 32;
+
+/// How many records of type `T` make a batch: [`TARGET_RECORDS`], or about 32 KiB of them, whichever is less.
+pub const fn target_records<T>() -> usize {
+    let size = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
+    let records = TARGET_BYTES / size;
+    if records > TARGET_RECORDS {
+        TARGET_RECORDS
+    } else if records < MIN_RECORDS {
+        MIN_RECORDS
+    } else {
+        records
+    }
+}
 
 /// The event times of a batch's records.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -149,6 +169,14 @@ mod tests {
             (0..4).map(|i| batch.time(i)).collect::<Vec<_>>(),
             [Some(EventTime(5)), Some(EventTime(5)), Some(EventTime(6)), None]
         );
+    }
+
+    #[test]
+    fn batches_of_large_records_are_short() {
+        assert_eq!(target_records::<()>(), TARGET_RECORDS);
+        assert_eq!(target_records::<(u64, u64)>(), TARGET_RECORDS);
+        assert_eq!(target_records::<[u64; 16]>(), 256);
+        assert_eq!(target_records::<[u64; 4096]>(), MIN_RECORDS);
     }
 
     #[test]

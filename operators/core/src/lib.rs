@@ -29,7 +29,7 @@ pub mod snapshot;
 pub mod source;
 mod time;
 
-pub use batch::{Batch, TARGET_RECORDS, Times};
+pub use batch::{Batch, TARGET_RECORDS, Times, target_records};
 pub use error::{BoxError, OperatorError, Severity, TaskError};
 pub use fault::{FaultPoint, Faults};
 pub use id::{

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::{Batch, TARGET_RECORDS},
+    batch::{Batch, target_records},
     chain::{ChainError, ChainedOperator},
     id::CheckpointId,
     side::{OutputTag, SideOutputs},
@@ -112,7 +112,7 @@ pub trait Push<T>: VisitOperators + Send {
     fn flush(&mut self) -> Result<Flow, ChainError>;
 }
 
-/// Where an operator emits. Records gather into batches of [`TARGET_RECORDS`] and go to the next link.
+/// Where an operator emits. Records gather into batches of [`target_records`] and go to the next link.
 ///
 /// Emission never fails and never blocks: a failure further down surfaces after the operator returns. An operator
 /// that emits more than about one record for each it takes asks [`is_full`](Self::is_full) in its loop.
@@ -147,10 +147,10 @@ impl<O> Output<O> {
     #[inline]
     pub fn emit(&mut self, record: O, time: Option<EventTime>) {
         if self.batch.records.capacity() == 0 {
-            self.batch.records.reserve_exact(TARGET_RECORDS);
+            self.batch.records.reserve_exact(target_records::<O>());
         }
         self.batch.push(record, time);
-        if self.batch.len() >= TARGET_RECORDS {
+        if self.batch.len() >= target_records::<O>() {
             self.hand_on();
         }
     }

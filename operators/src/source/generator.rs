@@ -4,8 +4,9 @@ use std::{sync::Arc, task::Waker, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
-    Batch, EventTime, OperatorContext, OperatorError, Output, ProcessingTime, TARGET_RECORDS,
+    Batch, EventTime, OperatorContext, OperatorError, Output, ProcessingTime,
     source::{Source, SourceReader, SourceStatus, Split},
+    target_records,
 };
 
 use super::{decode_split, encode_split};
@@ -169,7 +170,12 @@ impl<F> Reader<F> {
                 }
             };
             position.advance();
-            batch.push((self.function)(seed, split.progress.next), time);
+            let record = (self.function)(seed, split.progress.next);
+            match time {
+                Some(_) => batch.push(record, time),
+                // Without a rate no record has a time, so there are no times to keep.
+                None => batch.records.push(record),
+            }
             split.progress.next = split.progress.next.saturating_add(split.progress.stride);
         }
         drop(position);
@@ -201,7 +207,7 @@ where
         out: &mut Output<T>,
         context: &OperatorContext,
     ) -> Result<SourceStatus, OperatorError> {
-        let limit = (TARGET_RECORDS / self.splits.len().max(1)).max(1);
+        let limit = (target_records::<T>() / self.splits.len().max(1)).max(1);
         let mut status = SourceStatus::Finished;
         for split in 0..self.splits.len() {
             status = sooner(status, self.read(split, limit, out, context));

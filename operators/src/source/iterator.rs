@@ -4,8 +4,9 @@ use std::{sync::Arc, task::Waker};
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
-    Batch, OperatorContext, OperatorError, Output, TARGET_RECORDS,
+    Batch, OperatorContext, OperatorError, Output,
     source::{Source, SourceReader, SourceStatus, Split},
+    target_records,
 };
 
 use super::{decode_split, encode_split};
@@ -81,8 +82,9 @@ impl<I: Iterator> Reading<I> {
             return SourceStatus::More;
         }
         let mut position = context.position();
-        let mut batch = Batch::from(Vec::with_capacity(TARGET_RECORDS));
-        while batch.len() < TARGET_RECORDS {
+        let limit = target_records::<I::Item>();
+        let mut batch = Batch::from(Vec::with_capacity(limit));
+        while batch.len() < limit {
             position.advance();
             match self.iterator.next() {
                 Some(record) => batch.records.push(record),

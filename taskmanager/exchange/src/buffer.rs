@@ -1,16 +1,6 @@
 //! Records on their way into a channel, gathered until they are worth handing over.
 
-use tidegate_core::{Batch, EventTime, TARGET_RECORDS, Times};
-
-/// The size of records, in memory, that a batch should hold.
-const TARGET_BYTES: usize = 32 * 1024;
-/// Even large records share the cost of handing over.
-const MIN_RECORDS: usize = 32;
-
-/// How many records of type `T` make a batch: [`TARGET_RECORDS`], or about 32 KiB of them.
-pub(crate) fn target_records<T>() -> usize {
-    (TARGET_BYTES / size_of::<T>().max(1)).clamp(MIN_RECORDS, TARGET_RECORDS)
-}
+use tidegate_core::{Batch, EventTime, Times, target_records};
 
 /// A batch in the making.
 pub(crate) struct Buffer<T> {

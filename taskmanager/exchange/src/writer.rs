@@ -13,10 +13,11 @@ use tidegate_core::{
     VisitOperators,
     bug::{Bug, is_seeded},
     chain::ChainError,
+    target_records,
 };
 
 use crate::{
-    buffer::{Buffer, target_records},
+    buffer::Buffer,
     channel::{ChannelError, ChannelSender},
     partition::{Dealing, HashRecords},
     remote::{RemoteGroup, RemoteSender},
