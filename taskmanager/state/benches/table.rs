@@ -1,6 +1,6 @@
 //! What a table costs beside a bare map, and what a checkpoint costs beside none.
 //!
-//! `cargo bench -p tidegate-state [-- sum | memory]`; figures are medians of alternating runs, in CPU time of the thread.
+//! `cargo bench -p tidegate-state [-- sum | memory | checkpoints]`; figures are medians of alternating runs, in CPU time of the thread.
 
 use std::{
     hint::black_box,
@@ -233,12 +233,14 @@ fn main() {
     if only.as_deref() == Some("sum") {
         return [100_000, 1_000_000, 10_000_000].into_iter().for_each(throughput);
     }
-    memory();
+    if only.as_deref() != Some("checkpoints") {
+        memory();
+    }
     if only.as_deref() == Some("memory") {
         return;
     }
-    for keys in [100_000, 1_000_000, 10_000_000] {
-        throughput(keys);
+    if only.as_deref() != Some("checkpoints") {
+        [100_000, 1_000_000, 10_000_000].into_iter().for_each(throughput);
     }
     let keys = 10_000_000;
     with_checkpoints("uniform", keys, &uniform(60_000_000, keys));

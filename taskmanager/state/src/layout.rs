@@ -1,43 +1,48 @@
 //! Where a key's hash leads: to a key group, to a shard of it, and to a place in that shard's hash table.
 //!
-//! A key group is cut into four shards of *unequal* shares of the key space, 12 : 14 : 17 : 21, which is about
-//! 2^0 : 2^¼ : 2^½ : 2^¾. Hash tables double when they are full; were all of a job's tables of one size, they would all
+//! A key group is cut into eight shards of *unequal* shares of the key space, the powers of the eighth root of two. Hash tables double when they are full; were all of a job's tables of one size, they would all
 //! double at the same number of keys and stand nearly half empty right after. With these shares they double one after
-//! another, so the memory per key stays within a quarter of its mean at any number of keys. Jobs with few key groups
+//! another, so the memory per key stays near its mean at any number of keys. Jobs with few key groups
 //! get more shards in each, so that no table is ever large enough for its growth to be felt.
 //!
-//! Bits of the hash: 16 to 22 choose the shard's share, 22 to 32 the run of shards in jobs with few key groups, the
+//! Bits of the hash: 16 to 23 choose the shard's share, 23 to 33 the run of shards in jobs with few key groups, the
 //! upper ones of 16 to 48 the key group (see `KeySpace::group_of`), and the rest the place in the table. Entries keep
 //! those last 32 bits, so a table grows without looking at keys.
 
 use tidegate_core::{KeyGroup, KeyGroupRange, KeySpace};
 
-/// Which shard, of four, takes each of 64 equal parts of the hash space.
-const SHARES: [u8; 64] = {
-    let mut shares = [3; 64];
-    let mut part = 0;
-    while part < 43 {
-        shares[part] = if part < 12 {
-            0
-        } else if part < 26 {
-            1
-        } else {
-            2
-        };
+/// How many of 128 equal parts of the hash space each of a group's eight shards takes.
+const WEIGHTS: [usize; SHARES] = [12, 13, 14, 15, 16, 18, 19, 21];
+
+const SHARES: usize = 1 << SHARE_BITS;
+
+const SHARE_BITS: u32 = 3;
+
+/// Which shard takes each of 128 equal parts of the hash space.
+const SHARE_OF_PART: [u8; 128] = {
+    let mut shares = [0; 128];
+    let (mut share, mut part, mut taken) = (0, 0, 0);
+    while part < 128 {
+        if taken == WEIGHTS[share] {
+            share += 1;
+            taken = 0;
+        }
+        shares[part] = share as u8;
+        taken += 1;
         part += 1;
     }
     shares
 };
 
-/// A table has about this many shards in all, or four per key group if that is more.
-const SHARDS_WANTED: u32 = 4096;
+/// A table has about this many shards in all, or eight per key group if that is more.
+const SHARDS_WANTED: u32 = 8192;
 
 /// The sharding of one table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     space: KeySpace,
     range: KeyGroupRange,
-    /// Binary logarithm of the number of runs of four shards per key group.
+    /// Binary logarithm of the number of runs of eight shards per key group.
     run_bits: u32,
 }
 
@@ -53,7 +58,9 @@ pub(crate) struct Place {
 impl Layout {
     pub(crate) fn new(space: KeySpace, range: KeyGroupRange) -> Self {
         let groups = u32::from(space.max_parallelism());
-        let run_bits = (SHARDS_WANTED / 4 / groups).checked_ilog2().unwrap_or(0);
+        let run_bits = (SHARDS_WANTED / SHARES as u32 / groups)
+            .checked_ilog2()
+            .unwrap_or(0);
         Self {
             space,
             range,
@@ -66,10 +73,10 @@ impl Layout {
     #[inline]
     pub(crate) fn place(&self, hash: u64) -> Place {
         let group = self.space.group_of(hash).0.wrapping_sub(self.range.start);
-        let run = ((hash >> 22) as usize) & ((1 << self.run_bits) - 1);
-        let share = usize::from(SHARES[(hash >> 16) as usize & 63]);
+        let run = ((hash >> 23) as usize) & ((1 << self.run_bits) - 1);
+        let share = usize::from(SHARE_OF_PART[(hash >> 16) as usize & 127]);
         Place {
-            shard: (((usize::from(group) << self.run_bits) | run) << 2) | share,
+            shard: (((usize::from(group) << self.run_bits) | run) << SHARE_BITS) | share,
             tail: (hash as u32 & 0xffff) | (((hash >> 48) as u32) << 16),
         }
     }
@@ -83,12 +90,12 @@ impl Layout {
     /// The group, counted from the first of the range, that a shard is of.
     #[inline]
     pub(crate) fn group_of_shard(&self, shard: usize) -> usize {
-        shard >> (2 + self.run_bits)
+        shard >> (SHARE_BITS + self.run_bits)
     }
 
     /// The shards of a group, counted from the first of the range.
     pub(crate) fn shards_of_group(&self, group: usize) -> std::ops::Range<usize> {
-        let each = 4 << self.run_bits;
+        let each = SHARES << self.run_bits;
         group * each..(group + 1) * each
     }
 
@@ -97,7 +104,7 @@ impl Layout {
     }
 
     pub(crate) fn shards(&self) -> usize {
-        self.range.len() << (2 + self.run_bits)
+        self.range.len() << (SHARE_BITS + self.run_bits)
     }
 
     /// The key group with the given place in the range.
@@ -149,11 +156,12 @@ mod tests {
     #[test]
     fn shards_fill_in_proportion_to_their_shares() {
         let layout = Layout::new(KeySpace::DEFAULT, KeySpace::DEFAULT.all());
-        let mut counts = [0u32; 4];
-        for key in 0..640_000u64 {
-            counts[layout.place(key.key_hash()).shard & 3] += 1;
+        let mut counts = [0u32; SHARES];
+        for key in 0..1_280_000u64 {
+            counts[layout.place(key.key_hash()).shard % SHARES] += 1;
         }
-        for (count, share) in counts.into_iter().zip([12, 14, 17, 21]) {
+        for (count, share) in counts.into_iter().zip(WEIGHTS) {
+            let share = share as u32;
             assert!((share * 9_500..share * 10_500).contains(&count));
         }
     }

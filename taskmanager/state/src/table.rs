@@ -5,9 +5,11 @@
 //! all a checkpoint needs to find what changed (see `table/scan.rs`), and it costs one comparison per write.
 //!
 //! Measured before it was decided (1 M uniform `u64` keys, running sum, against one bare foldhash map in the same
-//! binary): entries inline 0.55–0.7 of its speed, entries in dense blocks behind an index of `u32` 0.25–0.4. Each step
-//! of indirection is a cache miss that nothing overlaps. The blocks' lower memory (20 bytes per key beyond key and value
-//! against 51) is answered by shards of unequal size, which bring the inline layout to 31–38.
+//! binary): entries inline 0.55 to 0.7 of its speed, entries in dense blocks behind an index 0.25: each step of
+//! indirection is a cache miss that nothing overlaps. The blocks' lower memory (20 to 25 bytes per key beyond key and
+//! value, against 51 at worst) is answered by shards of unequal size, which bring the inline layout to 38 at worst. This
+//! table as it stands is at 0.40 to 0.45; what waits is the load of the entry, and fewer instructions per record
+//! would let more such loads overlap.
 //!
 //! Deletions leave tombstones beside the entries, not among them, so a table's memory is that of its live keys.
 
