@@ -29,6 +29,8 @@ struct State<T> {
     records: usize,
     /// Records taken since the last drain.
     used: usize,
+    /// The most that was taken between two drains.
+    most: usize,
     room: usize,
 }
 
@@ -47,6 +49,7 @@ impl<T: Send + 'static> Capture<T> {
             arrived: Vec::new(),
             records: 0,
             used: 0,
+            most: 0,
             room,
         })))
     }
@@ -63,6 +66,10 @@ impl<T: Send + 'static> Capture<T> {
 
     pub(super) fn len(&self) -> usize {
         self.state().records
+    }
+
+    pub(super) fn most(&self) -> usize {
+        self.state().most
     }
 }
 
@@ -83,6 +90,7 @@ impl<T: Send> Push<T> for Capture<T> {
         let mut state = self.state();
         state.records += batch.len();
         state.used += batch.len();
+        state.most = state.most.max(state.used);
         state.arrived.push(Arrived::Records(batch));
         Ok(if state.used >= state.room {
             Flow::Blocked

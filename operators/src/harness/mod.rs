@@ -391,6 +391,12 @@ impl<L, O: Send + 'static> Harness<L, O> {
         self.output.len()
     }
 
+    /// The most records that were emitted between two times the output was drained: what an operator that works in steps
+    /// keeps near the [room](HarnessBuilder::room) there is.
+    pub fn most_at_once(&self) -> usize {
+        self.output.most()
+    }
+
     /// Takes the records emitted into a side output since the last call.
     ///
     /// # Panics

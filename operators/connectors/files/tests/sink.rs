@@ -188,7 +188,7 @@ fn a_slow_disk_holds_the_writer_back_until_it_has_caught_up() {
     let mut writer: Writer =
         sink_context_with_io("numbers", "run", 1, 0, io, |context| sink.writer(context)).unwrap();
     let mut expected = 0;
-    for round in 0..40u64 {
+    for round in 0..12u64 {
         // More than a buffer each, so that many are queued.
         let records: Vec<u64> = (round * 200_000..(round + 1) * 200_000).collect();
         expected += records.len();

@@ -227,6 +227,33 @@ fn reading_ahead_on_other_threads_wakes_the_reader_and_changes_nothing() {
     assert_eq!(letters.iter().map(|row| row.line).collect::<Vec<_>>(), [200_002]);
 }
 
+#[test]
+fn a_malformed_row_is_on_its_line_after_a_restart_too() {
+    let text = csv(&rows(0..5000), "\n") + "malformed\n";
+    let bytes = gzip(text.as_bytes());
+    let directory = directory(&[("a.csv", text.as_bytes()), ("a.csv.gz", &bytes)]);
+    for (name, split_bytes) in [("a.csv", u64::MAX), ("a.csv", 30_000), ("a.csv.gz", u64::MAX)] {
+        let source = source(directory.path(), name)
+            .split_bytes(split_bytes)
+            .on_malformed(OnMalformed::DeadLetter);
+        let mut first = SourceHarness::new(&source).unwrap();
+        while first.take().last().is_none_or(|row| row.number < 3000) {
+            first.poll().unwrap();
+        }
+        let splits = first.snapshot().unwrap();
+        let mut restored = SourceHarness::with_splits(&source, splits, 0, 1)
+            .unwrap()
+            .side(MALFORMED_ROWS);
+        restored.run().unwrap();
+        let lines: Vec<u64> = restored
+            .take_side(MALFORMED_ROWS)
+            .iter()
+            .map(|row| row.line)
+            .collect();
+        assert_eq!(lines, [5002], "{name} {split_bytes}");
+    }
+}
+
 /// Reads with `tasks` tasks, snapshotting and starting over with another number after so many polls each.
 fn read_with_restarts(source: &FileSource<Row>, runs: &[(u32, usize)]) -> Vec<Row> {
     let mut read = Vec::new();
