@@ -236,11 +236,15 @@ fn a_malformed_row_is_on_its_line_after_a_restart_too() {
         let source = source(directory.path(), name)
             .split_bytes(split_bytes)
             .on_malformed(OnMalformed::DeadLetter);
-        let mut first = SourceHarness::new(&source).unwrap();
-        while first.take().last().is_none_or(|row| row.number < 3000) {
-            first.poll().unwrap();
+        let mut splits = tidegate_core::source::Source::<Row>::discover(&source, 1).unwrap();
+        // Twice, so that the second restart adds to what the first one knew.
+        for until in [2000, 4000] {
+            let mut harness = SourceHarness::with_splits(&source, splits, 0, 1).unwrap();
+            while harness.take().last().is_none_or(|row| row.number < until) {
+                harness.poll().unwrap();
+            }
+            splits = harness.snapshot().unwrap();
         }
-        let splits = first.snapshot().unwrap();
         let mut restored = SourceHarness::with_splits(&source, splits, 0, 1)
             .unwrap()
             .side(MALFORMED_ROWS);
