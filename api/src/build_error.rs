@@ -49,6 +49,14 @@ pub enum BuildError {
         /// The tag's port.
         port: u16,
     },
+    /// A function's states cannot be declared as they are.
+    #[error("operator {operator:?}: {cause}")]
+    States {
+        /// The operator.
+        operator: String,
+        /// What is wrong.
+        cause: String,
+    },
     /// Streams of two jobs were put together.
     #[error("`{operation}` was given a stream of another job; both sides must come from one `Env`")]
     OtherJob {

@@ -60,7 +60,7 @@ impl Job {
 /// let running = job.start(RunOptions::in_memory())?;
 /// running.suspend()?;
 /// assert!(matches!(running.join()?, Outcome::Suspended { .. }));
-/// # tidegate::Result::Ok(())
+/// # Ok::<(), tidegate::Error>(())
 /// ```
 pub struct RunningJob {
     thread: Option<thread::JoinHandle<Result<Outcome>>>,

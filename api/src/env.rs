@@ -30,7 +30,7 @@ const NAME_LIMIT: usize = 120;
 ///     .collect("squares");
 /// env.build()?.run(RunOptions::in_memory())?;
 /// assert_eq!(squares.sorted(), [0, 1, 4, 9, 16]);
-/// # tidegate::Result::Ok(())
+/// # Ok::<(), tidegate::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Env {
@@ -135,7 +135,7 @@ impl Env {
     /// let numbers: Stream<u64> = env.source("numbers", IteratorSource::new(|| 0..100u64));
     /// # numbers.discard("nowhere");
     /// # env.build()?.run(RunOptions::in_memory())?;
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn source<T: Record>(&self, name: &str, source: impl Source<T> + 'static) -> Stream<T> {
         let node = self.add(NodeSpec {

@@ -46,7 +46,7 @@ impl<T: Record, U: Record> Fallible<T, U> {
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(numbers.sorted(), [1, 3]);
     /// assert_eq!(refused.sorted(), ["x: invalid digit found in string"]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn with_dead_letters(self) -> (Stream<U>, Stream<DeadLetter<T>>) {
         let tag = OutputTag::new(DEAD_LETTERS);
@@ -76,7 +76,7 @@ impl<T: Record> Stream<T> {
     /// let numbers = texts.try_map(|text| text.parse::<u32>()).or_fail().collect("numbers");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(numbers.sorted(), [1, 2]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn try_map<U, E, F>(self, function: F) -> Fallible<T, U>
     where
@@ -102,7 +102,7 @@ impl<T: Record> Stream<T> {
     ///     .collect("large");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(large.sorted(), ["200"]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn try_filter<E, F>(self, predicate: F) -> Fallible<T, T>
     where
@@ -127,7 +127,7 @@ impl<T: Record> Stream<T> {
     /// let (numbers, refused) = (numbers.collect("numbers"), refused.collect("refused"));
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!((numbers.sorted().len(), refused.len()), (1, 1));
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn try_filter_map<U, E, F>(self, function: F) -> Fallible<T, U>
     where
@@ -153,7 +153,7 @@ impl<T: Record> Stream<T> {
     ///     .collect("numbers");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(numbers.sorted(), [1, 2]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn try_flat_map<R, E, F>(self, function: F) -> Fallible<T, R::Item>
     where
@@ -179,7 +179,7 @@ impl<T: Record> Stream<T> {
     ///     .collect("checked");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(checked.sorted(), [0, 1, 2]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn try_inspect<E, F>(self, look: F) -> Fallible<T, T>
     where

@@ -17,7 +17,7 @@ use crate::{Env, Result, plan::Plan};
 ///     Ok(())
 /// })?;
 /// job.run(RunOptions::in_memory())?;
-/// # tidegate::Result::Ok(())
+/// # Ok::<(), tidegate::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Job {

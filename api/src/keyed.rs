@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use tidegate_core::KeySelector;
-use tidegate_operators::{Emit, Keyed, aggregate, fold, reduce};
-use tidegate_state::Aggregator;
+use tidegate_core::{Key, KeySelector, KeySpace, OperatorError, graph::GraphInput};
+use tidegate_exchange::AnyEdge;
+use tidegate_operators::{Emit, Keyed, Process, ProcessFunction, aggregate, fold, reduce};
+use tidegate_state::{Aggregator, RegistryError, StateRegistry};
 
 use crate::{
-    Record, Stream,
+    BuildError, Env, Record, Stream,
     stream::{MakeOperator, operator_node},
 };
 
@@ -25,8 +26,12 @@ impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
         Self { stream, selector }
     }
 
-    pub(crate) fn stream(&self) -> &Stream<T> {
-        &self.stream
+    pub(crate) fn env(&self) -> &Env {
+        self.stream.env()
+    }
+
+    pub(crate) fn inputs(&self, slot: u8) -> Vec<(GraphInput, Arc<dyn AnyEdge>)> {
+        self.stream.keyed_inputs(slot, &self.selector)
     }
 
     pub(crate) fn selector(&self) -> Arc<S> {
@@ -47,7 +52,7 @@ impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
     ///     .collect("largest-out");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(largest.sorted(), [11, 12]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn reduce<F>(self, name: &str, function: F, emit: Emit) -> Stream<Keyed<S::Key, T>>
     where
@@ -84,7 +89,7 @@ impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
     ///     .collect("lines");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(lines.sorted(), ["aa", "b"]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn fold<V, I, F>(self, name: &str, initial: I, function: F, emit: Emit) -> Stream<Keyed<S::Key, V>>
     where
@@ -126,7 +131,7 @@ impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
     ///     .collect("means-out");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(means.sorted().len(), 2);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn aggregate<A>(self, name: &str, aggregator: A, emit: Emit) -> Stream<Keyed<S::Key, A::Out>>
     where
@@ -148,9 +153,76 @@ impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
         )
     }
 
+    /// Runs a function of one's own, with values, lists, maps and timers per key. `make` is called once per task; it
+    /// declares the states, each by a name of its own.
+    ///
+    /// ```
+    /// # use tidegate::prelude::*;
+    /// /// Passes on the first record of each key.
+    /// struct First {
+    ///     seen: ValueState<bool>,
+    /// }
+    ///
+    /// impl ProcessFunction for First {
+    ///     type Key = u64;
+    ///     type In = u64;
+    ///     type Out = u64;
+    ///
+    ///     fn on_record(&self, number: u64, context: &mut ProcessContext<'_, u64, u64>) -> Result<(), BoxError> {
+    ///         if self.seen.get(context).is_none() {
+    ///             self.seen.set(context, true);
+    ///             context.emit(number);
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # let env = Env::new("process");
+    /// let numbers = env.source("numbers", IteratorSource::new(|| 10..20u64));
+    /// let firsts = numbers
+    ///     .key_by(|number| number % 3)
+    ///     .process("first", |states| Ok(First { seen: states.value("seen", StateOptions::default())? }))
+    ///     .collect("firsts");
+    /// # env.build()?.run(RunOptions::in_memory())?;
+    /// assert_eq!(firsts.sorted(), [10, 11, 12]);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// What it emits with a tag comes out of [`side_output`](Stream::side_output).
+    pub fn process<P, F>(self, name: &str, make: F) -> Stream<P::Out>
+    where
+        P: ProcessFunction<Key = S::Key, In = T, Out: Record>,
+        F: Fn(&mut StateRegistry<S::Key>) -> Result<P, RegistryError> + Send + Sync + 'static,
+    {
+        check_states(self.stream.env(), name, &make);
+        let selector = self.selector();
+        self.remember(
+            "process",
+            name,
+            Arc::new(move |context| {
+                let process = Process::new(Arc::clone(&selector), &make, context.space);
+                Ok(Box::new(process.map_err(OperatorError::other)?))
+            }),
+        )
+    }
+
     fn remember<O: Record>(self, operation: &'static str, name: &str, make: MakeOperator<T, O>) -> Stream<O> {
-        let inputs = self.stream.keyed_inputs(0, &self.selector);
+        let inputs = self.inputs(0);
         operator_node(self.stream.env().clone(), operation, Some(name), inputs, make)
+    }
+}
+
+/// Lets a function declare its states once when the job is built, so that a mistake shows before it runs.
+pub(crate) fn check_states<K: Key, P>(
+    env: &Env,
+    name: &str,
+    make: impl Fn(&mut StateRegistry<K>) -> Result<P, RegistryError>,
+) {
+    if let Err(cause) = make(&mut StateRegistry::new(KeySpace::DEFAULT)) {
+        env.mistake(BuildError::States {
+            operator: name.to_owned(),
+            cause: cause.to_string(),
+        });
     }
 }
 

@@ -6,9 +6,15 @@ pub use crate::{
     BroadcastStream, Env, Job, Key, KeySelector, KeyedStream, NoArgs, Outcome, OutputTag, Record, RunOptions,
     RunningJob, Stream, Throttle,
 };
-pub use tidegate_files::{FileSource, MALFORMED_ROWS, MalformedRow, OnMalformed};
+pub use tidegate_core::BoxError;
+pub use tidegate_files::{FileSink, FileSource, MALFORMED_ROWS, MalformedRow, OnMalformed};
 pub use tidegate_operators::{
-    CallbackSink, CollectSink, Collected, DeadLetter, DiscardSink, Emit, GeneratorSource, IteratorSource, Keyed, PrintSink,
+    BroadcastContext, BroadcastFunction, CallbackSink, CoProcessFunction, CollectSink, Collected, DeadLetter,
+    DiscardSink, Emit, EmitContext, GeneratorSource, IteratorSource, Keyed, PlainBroadcastFunction,
+    PrintSink, ProcessContext, ProcessFunction,
     aggregate::{Count, Max, MaxBy, Mean, Min, MinBy, Sum},
 };
-pub use tidegate_state::Aggregator;
+pub use tidegate_state::{
+    AggregatingState, Aggregator, BroadcastState, ListState, MapState, ReducingState, RegistryError,
+    StateOptions, StateRegistry, Ttl, ValueState,
+};

@@ -36,7 +36,7 @@ impl<T: Record> Stream<T> {
     /// let numbers = env.source("numbers", IteratorSource::new(|| 0..3u32));
     /// numbers.sink("files", FileSink::json_lines(output)).parallelism(1);
     /// # env.build()?.run(RunOptions::in_memory())?;
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn sink(self, name: &str, sink: impl Sink<T> + 'static) -> SinkHandle {
         let inputs = self.inputs(0);
@@ -59,7 +59,7 @@ impl<T: Record> Stream<T> {
     /// # let env = Env::new("print");
     /// env.source("numbers", IteratorSource::new(|| 0..3u32)).print("numbers-out");
     /// # env.build()?.run(RunOptions::in_memory())?;
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn print(self, name: &str) -> SinkHandle
     where
@@ -75,7 +75,7 @@ impl<T: Record> Stream<T> {
     /// # let env = Env::new("discard");
     /// env.source("numbers", IteratorSource::new(|| 0..3u32)).discard("nowhere");
     /// # env.build()?.run(RunOptions::in_memory())?;
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn discard(self, name: &str) -> SinkHandle {
         self.sink(name, DiscardSink)
@@ -90,7 +90,7 @@ impl<T: Record> Stream<T> {
     /// let numbers = env.source("numbers", IteratorSource::new(|| 0..3u32)).collect("numbers-out");
     /// env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(numbers.sorted(), [0, 1, 2]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     #[must_use = "the records are read through what this returns; `discard` is for those that nobody reads"]
     pub fn collect(self, name: &str) -> Collected<T> {
@@ -114,7 +114,7 @@ impl<T: Record> Stream<T> {
     /// });
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(SUM.load(Ordering::Relaxed), 6);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn for_each<E, F>(self, name: &str, function: F) -> SinkHandle
     where

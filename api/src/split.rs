@@ -19,7 +19,7 @@ impl<T: Record> Stream<T> {
     /// let (even, odd) = (even.collect("even"), odd.collect("odd"));
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!((even.sorted(), odd.sorted()), (vec![2, 4], vec![1, 3, 5]));
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn split<F>(self, predicate: F) -> (Self, Self)
     where
@@ -41,7 +41,7 @@ impl<T: Record> Stream<T> {
     /// zeros.union(twos).discard("others");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(ones.sorted(), [1, 4, 7]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn split_into<const N: usize, F>(self, route: F) -> [Self; N]
     where
@@ -85,7 +85,7 @@ where
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(small.sorted(), [0, 1, 2]);
     /// assert_eq!(large.sorted(), ["3 is too large"]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn split_results(self) -> (Stream<T>, Stream<E>) {
         let (good, bad) = self.split(Result::is_ok);

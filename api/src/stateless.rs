@@ -16,7 +16,7 @@ impl<T: Record> Stream<T> {
     /// let texts = numbers.map(|number| format!("#{number}")).collect("texts");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(texts.sorted(), ["#1", "#2", "#3"]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn map<U, F>(self, function: F) -> Stream<U>
     where
@@ -40,7 +40,7 @@ impl<T: Record> Stream<T> {
     /// let evens = numbers.filter(|number| number % 2 == 0).collect("evens");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(evens.sorted(), [2, 4, 6]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn filter<F>(self, predicate: F) -> Self
     where
@@ -63,7 +63,7 @@ impl<T: Record> Stream<T> {
     /// let numbers = texts.filter_map(|text| text.parse::<u32>().ok()).collect("numbers");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(numbers.sorted(), [1, 3]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn filter_map<U, F>(self, function: F) -> Stream<U>
     where
@@ -90,7 +90,7 @@ impl<T: Record> Stream<T> {
     ///     .collect("words");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(words.sorted(), ["a", "b", "c"]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn flat_map<R, F>(self, function: F) -> Stream<R::Item>
     where
@@ -113,7 +113,7 @@ impl<T: Record> Stream<T> {
     /// let numbers = env.source("numbers", IteratorSource::new(|| 1..4u32));
     /// numbers.inspect(|number| println!("{number}")).discard("nowhere");
     /// # env.build()?.run(RunOptions::in_memory())?;
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn inspect<F>(self, look: F) -> Self
     where

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tidegate_core::{
-    Key, KeySelector, Operator, OperatorContext, OperatorError, OutputTag,
-    chain::Chained,
+    Key, KeySelector, Operator, OperatorContext, OperatorError, OutputTag, TwoInputOperator,
+    chain::{Chained, ChainedTwoInput},
     graph::{GraphInput, NodeKind, Partitioning},
 };
 use tidegate_exchange::{AnyEdge, BatchCodec, Bincode, Edge};
@@ -40,7 +40,7 @@ use crate::{
 /// let all = all.collect("all");
 /// env.build()?.run(RunOptions::in_memory())?;
 /// assert_eq!(all.sorted().len(), 4 + 8 + 8);
-/// # tidegate::Result::Ok(())
+/// # Ok::<(), tidegate::Error>(())
 /// ```
 ///
 /// Mistakes show where they are made: a record must be something serde knows,
@@ -132,7 +132,7 @@ impl<T: Record> Stream<T> {
     /// let all = low.union(high).collect("all");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(all.sorted(), [0, 1, 2, 100, 101, 102]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn union(mut self, other: Self) -> Self {
         if !self.env.is(&other.env) {
@@ -152,7 +152,7 @@ impl<T: Record> Stream<T> {
     /// let parsed = lines.rebalance().map(|line| line + 1).collect("parsed");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(parsed.sorted().len(), 1000);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn rebalance(self) -> Self {
         self.dealt(Partitioning::Rebalance, Edge::rebalance)
@@ -167,7 +167,7 @@ impl<T: Record> Stream<T> {
     /// let one_file = numbers.global().collect("in-one-place");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(one_file.sorted().len(), 10);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn global(self) -> Self {
         self.dealt(Partitioning::Global, Edge::global)
@@ -183,7 +183,7 @@ impl<T: Record> Stream<T> {
     /// let seen = rules.into_stream().map(|rule| rule * 10).collect("seen");
     /// # env.build()?.run(RunOptions::in_memory().parallelism(2))?;
     /// assert_eq!(seen.sorted(), [0, 0, 10, 10]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn broadcast(self) -> BroadcastStream<T>
     where
@@ -205,7 +205,7 @@ impl<T: Record> Stream<T> {
     ///     .collect("sums-out");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(sums.sorted(), [(0, 12), (1, 9)]);
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     ///
     /// Keys are integers, strings, byte strings, options and tuples of keys, and types that derive
@@ -239,7 +239,7 @@ impl<T: Record> Stream<T> {
     ///     .collect("counts-out");
     /// # env.build()?.run(RunOptions::in_memory())?;
     /// assert_eq!(counts.sorted()[0], ("be".to_string(), 2));
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn key_by_ref<Q, F>(self, key: F) -> KeyedStream<T, BorrowedKey<Q, F>>
     where
@@ -266,7 +266,7 @@ impl<T: Record> Stream<T> {
     /// let numbers = env.source("numbers", IteratorSource::new(|| 0..10u32));
     /// numbers.map(|number| number + 1).parallelism(1).discard("nowhere");
     /// # env.build()?;
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn parallelism(self, tasks: u32) -> Self {
         self.change("parallelism", |node| node.parallelism = Some(tasks))
@@ -281,7 +281,7 @@ impl<T: Record> Stream<T> {
     /// numbers.map(|number| number + 1).name("increment").discard("nowhere");
     /// let job = env.build()?;
     /// assert!(job.plan(1).to_string().contains("increment"));
-    /// # tidegate::Result::Ok(())
+    /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn name(self, name: &str) -> Self {
         self.change("name", |node| node.name = name.to_owned())
@@ -304,6 +304,37 @@ impl<T: Record> Stream<T> {
     /// A side output of the operator that this stream comes out of, usually a process function: what it emits with the
     /// same tag. Without a reader such records are dropped.
     ///
+    /// ```
+    /// # use tidegate::prelude::*;
+    /// # #[derive(Clone)]
+    /// struct Halve;
+    ///
+    /// const ODD: OutputTag<String> = OutputTag::new(1);
+    ///
+    /// impl ProcessFunction for Halve {
+    ///     type Key = u32;
+    ///     type In = u32;
+    ///     type Out = u32;
+    ///
+    ///     fn on_record(&self, number: u32, context: &mut ProcessContext<'_, u32, u32>) -> Result<(), BoxError> {
+    ///         match number % 2 {
+    ///             0 => context.emit(number / 2),
+    ///             _ => context.emit_side(ODD, format!("{number} is odd")),
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # let env = Env::new("side-output");
+    /// let numbers = env.source("numbers", IteratorSource::new(|| 0..5u32));
+    /// let halves = numbers.key_by(|number| *number).process("halve", |_| Ok(Halve));
+    /// let odd = halves.side_output(ODD).collect("odd");
+    /// let halves = halves.collect("halves");
+    /// # env.build()?.run(RunOptions::in_memory())?;
+    /// assert_eq!(halves.sorted(), [0, 1, 2]);
+    /// assert_eq!(odd.sorted(), ["1 is odd", "3 is odd"]);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
     pub fn side_output<S: Record>(&self, tag: OutputTag<S>) -> Stream<S> {
         let [upstream] = self.upstreams.as_slice() else {
             self.env.mistake(BuildError::Misplaced { what: "side_output" });
@@ -394,6 +425,36 @@ pub(crate) fn operator_node<I: Record, O: Record>(
         operation,
         name,
         kind: NodeKind::Operator,
+        inputs,
+        port: Some(Port::<O>::single()),
+        assemble: Assemble::WithSides(Box::new(assemble)),
+    });
+    Stream::at(env, OutputPort { node, port: 0 })
+}
+
+/// Makes an operator with two inputs for a task.
+pub(crate) type MakeTwoInput<A, B, O> =
+    Arc<dyn Fn(&OperatorContext) -> Result<Box<dyn TwoInputOperator<A, B, O>>, OperatorError> + Send + Sync>;
+
+/// Adds an operator with two inputs.
+pub(crate) fn two_input_node<A: Record, B: Record, O: Record>(
+    env: Env,
+    operation: &'static str,
+    name: &str,
+    inputs: Vec<(GraphInput, Arc<dyn AnyEdge>)>,
+    make: MakeTwoInput<A, B, O>,
+) -> Stream<O> {
+    let assemble = move |sides: Sides| {
+        tidegate_worker::two_input_operator::<A, B, O>(move |mut parts| {
+            let sides = sides.attach(&mut parts);
+            let out = tidegate_core::Output::with_sides(parts.link::<O>(0), sides);
+            Ok(ChainedTwoInput::new(make(&parts.context)?, parts.context, out))
+        })
+    };
+    let node = env.add(NodeSpec {
+        operation,
+        name: Some(name),
+        kind: NodeKind::TwoInput,
         inputs,
         port: Some(Port::<O>::single()),
         assemble: Assemble::WithSides(Box::new(assemble)),

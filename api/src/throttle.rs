@@ -19,7 +19,7 @@ use tidegate_core::{
 /// let numbers = IteratorSource::new(|| 0..10u64);
 /// env.source("numbers", Throttle::new(numbers, 1_000_000)).discard("nowhere");
 /// # env.build()?.run(RunOptions::in_memory())?;
-/// # tidegate::Result::Ok(())
+/// # Ok::<(), tidegate::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Throttle<S> {

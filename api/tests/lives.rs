@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use tidegate::{FaultPoint, Faults, options::{JobStore, StartSetting}, prelude::*};
+use tidegate::{
+    FaultPoint, Faults,
+    options::{JobStore, StartSetting},
+    prelude::*,
+};
 
 const COUNT: u64 = 20_000;
 const KEYS: u64 = 7;
@@ -22,7 +26,9 @@ fn sums(env: &Env, rate: Option<u64>) -> Collected<(u64, u64)> {
 }
 
 fn expected() -> Vec<(u64, u64)> {
-    (0..KEYS).map(|key| (key, (0..COUNT).filter(|number| number % KEYS == key).sum())).collect()
+    (0..KEYS)
+        .map(|key| (key, (0..COUNT).filter(|number| number % KEYS == key).sum()))
+        .collect()
 }
 
 fn job(rate: Option<u64>) -> (Job, Collected<(u64, u64)>) {
@@ -36,7 +42,9 @@ fn store() -> JobStore {
 }
 
 fn options(store: &JobStore) -> RunOptions {
-    RunOptions::in_store(store.clone()).parallelism(2).checkpoint_interval(Duration::from_millis(10))
+    RunOptions::in_store(store.clone())
+        .parallelism(2)
+        .checkpoint_interval(Duration::from_millis(10))
 }
 
 /// Starts a slow job and waits until it has a checkpoint behind it.
@@ -52,9 +60,14 @@ fn a_suspended_job_goes_on_at_every_other_size() {
         let store = store();
         let running = half_way(&store);
         running.suspend().unwrap();
-        assert!(matches!(running.join().unwrap(), Outcome::Suspended { epoch: Some(_) }));
+        assert!(matches!(
+            running.join().unwrap(),
+            Outcome::Suspended { epoch: Some(_) }
+        ));
         let (job, collected) = job(None);
-        let outcome = job.run(options(&store).workers(workers).parallelism(slots)).unwrap();
+        let outcome = job
+            .run(options(&store).workers(workers).parallelism(slots))
+            .unwrap();
         assert!(matches!(outcome, Outcome::Finished { .. }));
         assert_eq!(collected.sorted(), expected(), "{workers} × {slots}");
     }
@@ -65,7 +78,10 @@ fn a_finished_job_says_so_and_starts_anew_when_told() {
     let store = store();
     job(None).0.run(options(&store)).unwrap();
     let (again, collected) = job(None);
-    assert!(matches!(again.run(options(&store)).unwrap(), Outcome::AlreadyFinished { .. }));
+    assert!(matches!(
+        again.run(options(&store)).unwrap(),
+        Outcome::AlreadyFinished { .. }
+    ));
     let fresh = options(&store).start(StartSetting::Fresh);
     assert!(matches!(again.run(fresh).unwrap(), Outcome::Finished { .. }));
     assert_eq!(collected.sorted(), expected());
@@ -100,7 +116,10 @@ fn a_job_that_dies_anywhere_goes_on() {
         let died = job.run(options(&store).faults(faults)).is_err();
         let outcome = job.run(options(&store)).unwrap();
         if died {
-            let ended = matches!(outcome, Outcome::Finished { .. } | Outcome::AlreadyFinished { .. });
+            let ended = matches!(
+                outcome,
+                Outcome::Finished { .. } | Outcome::AlreadyFinished { .. }
+            );
             assert!(ended, "{point:?}: {outcome:?}");
             assert_eq!(collected.sorted(), expected(), "{point:?}");
         }

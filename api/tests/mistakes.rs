@@ -16,12 +16,44 @@ fn refused(build: impl FnOnce(&Env)) -> BuildError {
 fn graphs_that_cannot_run_are_refused_by_name() {
     let cases: Vec<(BuildError, &[&str])> = vec![
         (refused(|_| {}), &["no source", "env.source"]),
-        (refused(|env| numbers(env).discard("numbers").parallelism(1).clone_into_nothing()), &["numbers", "name"]),
+        (
+            refused(|env| {
+                numbers(env)
+                    .discard("numbers")
+                    .parallelism(1)
+                    .clone_into_nothing()
+            }),
+            &["numbers", "name"],
+        ),
         (refused(|env| drop(numbers(env))), &["numbers", "goes nowhere"]),
-        (refused(|env| numbers(env).discard("a/b").clone_into_nothing()), &["a/b", "`/`"]),
-        (refused(|env| numbers(env).discard("").clone_into_nothing()), &["empty"]),
-        (refused(|env| numbers(env).map(|n| n).parallelism(0).discard("x").clone_into_nothing()), &["map", "0", "1024"]),
-        (refused(|env| numbers(env).rebalance().parallelism(2).discard("x").clone_into_nothing()), &["parallelism", "behind"]),
+        (
+            refused(|env| numbers(env).discard("a/b").clone_into_nothing()),
+            &["a/b", "`/`"],
+        ),
+        (
+            refused(|env| numbers(env).discard("").clone_into_nothing()),
+            &["empty"],
+        ),
+        (
+            refused(|env| {
+                numbers(env)
+                    .map(|n| n)
+                    .parallelism(0)
+                    .discard("x")
+                    .clone_into_nothing()
+            }),
+            &["map", "0", "1024"],
+        ),
+        (
+            refused(|env| {
+                numbers(env)
+                    .rebalance()
+                    .parallelism(2)
+                    .discard("x")
+                    .clone_into_nothing()
+            }),
+            &["parallelism", "behind"],
+        ),
         (
             refused(|env| {
                 env.max_parallelism(0);
@@ -31,7 +63,10 @@ fn graphs_that_cannot_run_are_refused_by_name() {
         (
             refused(|env| {
                 let other = Env::new("other");
-                numbers(env).union(numbers(&other)).discard("x").clone_into_nothing();
+                numbers(env)
+                    .union(numbers(&other))
+                    .discard("x")
+                    .clone_into_nothing();
             }),
             &["union", "another job"],
         ),
@@ -56,7 +91,13 @@ impl Nothing for tidegate::SinkHandle {
 fn a_panic_names_the_operator_and_the_record() {
     let job = Job::build("test", |env| {
         numbers(env)
-            .map(|number| if number == 7 { panic!("I cannot bear {number}") } else { number })
+            .map(|number| {
+                if number == 7 {
+                    panic!("I cannot bear {number}")
+                } else {
+                    number
+                }
+            })
             .name("sensitive")
             .discard("nowhere");
         Ok(())
@@ -73,7 +114,10 @@ fn a_panic_names_the_operator_and_the_record() {
 #[test]
 fn a_refused_record_fails_the_job_after_its_restarts() {
     let job = Job::build("test", |env| {
-        numbers(env).try_map(|n| if *n == 3 { Err("three") } else { Ok(*n) }).or_fail().discard("nowhere");
+        numbers(env)
+            .try_map(|n| if *n == 3 { Err("three") } else { Ok(*n) })
+            .or_fail()
+            .discard("nowhere");
         Ok(())
     })
     .unwrap();
@@ -94,6 +138,8 @@ fn a_location_that_cannot_be_used_is_a_storage_error() {
         Ok(())
     })
     .unwrap();
-    let error = job.run(RunOptions::at(file.path().to_string_lossy())).unwrap_err();
+    let error = job
+        .run(RunOptions::at(file.path().to_string_lossy()))
+        .unwrap_err();
     assert_eq!(error.exit_code(), tidegate::ExitCode::Storage, "{error:?}");
 }
