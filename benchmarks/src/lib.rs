@@ -6,12 +6,15 @@
 pub mod checksum;
 pub mod checksum_sink;
 mod error;
+pub mod faucet;
 mod job_run;
 pub mod keyed_input;
 pub mod nexmark;
 pub mod rows;
 pub mod runner;
+mod state_job;
 pub mod suite;
+pub mod watch_sink;
 pub mod yardstick;
 
 pub use error::BenchmarkError;

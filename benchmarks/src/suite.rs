@@ -43,7 +43,7 @@ fn choose(arguments: impl Iterator<Item = String>) -> Result<Vec<&'static Benchm
         .map(|name| name.to_uppercase())
         .collect();
     if names.is_empty() {
-        return Ok(ALL.iter().filter(|benchmark| benchmark.by_default).collect());
+        return Ok(ALL.iter().collect());
     }
     let mut chosen = Vec::new();
     for name in names {

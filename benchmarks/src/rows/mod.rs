@@ -1,10 +1,12 @@
 //! The rows, one per file: what is run, what it is measured against, what comes out as the figure.
 
+mod checkpoints;
 mod exchange;
 mod generator;
+mod increments;
 mod keyed_sum;
+mod memory;
 mod stateless;
-mod table;
 
 use crate::{BenchmarkError, runner::Report};
 
@@ -14,61 +16,53 @@ pub struct Benchmark {
     pub id: &'static str,
     /// The bars that it has figures for; each is a name by which it may be asked for.
     pub covers: &'static [&'static str],
-    /// Whether it is run when nothing is asked for.
-    pub by_default: bool,
     /// Runs it.
     pub run: fn(&mut Report) -> Result<(), BenchmarkError>,
 }
 
 /// All of them, in the order in which they are run.
+///
+/// Memory comes first: what others have given back is still there, and would be used again unseen.
 pub const ALL: &[Benchmark] = &[
+    Benchmark {
+        id: "E11",
+        covers: &["E11"],
+        run: memory::run,
+    },
     Benchmark {
         id: "G",
         covers: &["G"],
-        by_default: true,
         run: generator::run,
     },
     Benchmark {
         id: "E1",
         covers: &["E1"],
-        by_default: true,
         run: stateless::run,
     },
     Benchmark {
         id: "E2",
         covers: &["E2"],
-        by_default: true,
         run: keyed_sum::one_thread,
     },
     Benchmark {
         id: "E3",
         covers: &["E3"],
-        by_default: true,
         run: keyed_sum::two_threads,
     },
     Benchmark {
         id: "E4",
         covers: &["E4"],
-        by_default: true,
         run: exchange::run,
     },
     Benchmark {
-        id: "T2",
-        covers: &["T2"],
-        by_default: false,
-        run: table::keyed_sum,
+        id: "E6",
+        covers: &["E6", "E7"],
+        run: checkpoints::run,
     },
     Benchmark {
-        id: "T6",
-        covers: &["T6", "T7", "T8"],
-        by_default: false,
-        run: table::checkpoints,
-    },
-    Benchmark {
-        id: "T11",
-        covers: &["T11"],
-        by_default: false,
-        run: table::memory,
+        id: "E8",
+        covers: &["E8", "E10"],
+        run: increments::run,
     },
 ];
 
