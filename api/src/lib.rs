@@ -143,8 +143,8 @@ pub use stream::Stream;
 pub use throttle::Throttle;
 
 pub use tidegate_core::{
-    BoxError, EncodeKey, EventTime, FaultPoint, Faults, Key, KeyEncoder, KeySelector, OutputTag,
-    ProcessingTime, sink, source,
+    BoxError, EncodeKey, EventTime, FaultPoint, Faults, Key, KeyEncoder, KeySelector, OperatorContext,
+    OperatorError, Output, OutputTag, ProcessingTime, sink, source,
 };
 pub use tidegate_derive::Key;
 pub use tidegate_driver::{JobState, JobStatus, Outcome, SavepointInfo};

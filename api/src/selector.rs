@@ -32,7 +32,7 @@ where
         T: 'a;
 
     #[inline]
-    fn probe<'a>(&self, record: &'a T) -> K {
+    fn probe(&self, record: &T) -> K {
         (self.find)(record)
     }
 }

@@ -1,5 +1,7 @@
 //! Jobs that stop and go on: suspended, saved, restarted, at another size.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use tidegate::{

@@ -17,41 +17,18 @@ fn graphs_that_cannot_run_are_refused_by_name() {
     let cases: Vec<(BuildError, &[&str])> = vec![
         (refused(|_| {}), &["no source", "env.source"]),
         (
-            refused(|env| {
-                numbers(env)
-                    .discard("numbers")
-                    .parallelism(1)
-                    .clone_into_nothing()
-            }),
+            refused(|env| numbers(env).discard("numbers").parallelism(1).end()),
             &["numbers", "name"],
         ),
         (refused(|env| drop(numbers(env))), &["numbers", "goes nowhere"]),
+        (refused(|env| numbers(env).discard("a/b").end()), &["a/b", "`/`"]),
+        (refused(|env| numbers(env).discard("").end()), &["empty"]),
         (
-            refused(|env| numbers(env).discard("a/b").clone_into_nothing()),
-            &["a/b", "`/`"],
-        ),
-        (
-            refused(|env| numbers(env).discard("").clone_into_nothing()),
-            &["empty"],
-        ),
-        (
-            refused(|env| {
-                numbers(env)
-                    .map(|n| n)
-                    .parallelism(0)
-                    .discard("x")
-                    .clone_into_nothing()
-            }),
+            refused(|env| numbers(env).map(|n| n).parallelism(0).discard("x").end()),
             &["map", "0", "1024"],
         ),
         (
-            refused(|env| {
-                numbers(env)
-                    .rebalance()
-                    .parallelism(2)
-                    .discard("x")
-                    .clone_into_nothing()
-            }),
+            refused(|env| numbers(env).rebalance().parallelism(2).discard("x").end()),
             &["parallelism", "behind"],
         ),
         (
@@ -63,10 +40,7 @@ fn graphs_that_cannot_run_are_refused_by_name() {
         (
             refused(|env| {
                 let other = Env::new("other");
-                numbers(env)
-                    .union(numbers(&other))
-                    .discard("x")
-                    .clone_into_nothing();
+                numbers(env).union(numbers(&other)).discard("x").end();
             }),
             &["union", "another job"],
         ),
@@ -79,12 +53,12 @@ fn graphs_that_cannot_run_are_refused_by_name() {
     }
 }
 
-trait Nothing {
-    fn clone_into_nothing(self);
+trait End {
+    fn end(self);
 }
 
-impl Nothing for tidegate::SinkHandle {
-    fn clone_into_nothing(self) {}
+impl End for tidegate::SinkHandle {
+    fn end(self) {}
 }
 
 #[test]

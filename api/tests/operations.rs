@@ -1,5 +1,7 @@
 //! Every operation of the DSL in whole jobs, at several parallelisms and over one and two workers.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use serde::{Deserialize, Serialize};
 use tidegate::prelude::*;
 

@@ -9,13 +9,15 @@
 //! cargo run -p carrier_delays -- --flights 'examples/data/flights*.csv*' --airlines examples/data/airlines.csv --output delays
 //! ```
 
+mod late_start;
 mod names;
 mod records;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use tidegate::prelude::*;
 
+use late_start::LateStart;
 use names::AirlineNames;
 use records::{Airline, DelaySummary, Departure, Flight, Route, RouteRow};
 
@@ -34,9 +36,9 @@ struct Args {
     /// Read no more than so many flights a second.
     #[arg(long, value_name = "RECORDS")]
     throttle: Option<u64>,
-    /// Read no more than so many airlines a second: results wait for their names.
-    #[arg(long, value_name = "RECORDS")]
-    throttle_airlines: Option<u64>,
+    /// Read the airlines only so long after each start: results wait for their names.
+    #[arg(long, default_value_t = 0, value_name = "MILLISECONDS")]
+    airlines_after_ms: u64,
 }
 
 fn main() -> tidegate::Result<()> {
@@ -47,8 +49,16 @@ fn main() -> tidegate::Result<()> {
 }
 
 fn build(env: &Env, args: &Args) {
-    let flights = read(env, "flights", &args.flights, args.throttle);
-    let airlines: Stream<Airline> = read(env, "airlines", &args.airlines, args.throttle_airlines);
+    let flights = FileSource::csv::<Flight>(&args.flights).on_malformed(OnMalformed::DeadLetter);
+    let flights = match args.throttle {
+        Some(per_second) => env.source("flights", Throttle::new(flights, per_second)),
+        None => env.source("flights", flights),
+    };
+    let airlines = LateStart {
+        source: FileSource::csv::<Airline>(&args.airlines).on_malformed(OnMalformed::DeadLetter),
+        delay: Duration::from_millis(args.airlines_after_ms),
+    };
+    let airlines: Stream<Airline> = env.source("airlines", airlines);
 
     let malformed = flights
         .side_output(MALFORMED_ROWS)
@@ -83,14 +93,6 @@ fn build(env: &Env, args: &Args) {
         })
         .name("route-rows")
         .sink("routes", FileSink::csv(args.output.join("routes")));
-}
-
-fn read<T: Record>(env: &Env, name: &str, glob: &std::path::Path, throttle: Option<u64>) -> Stream<T> {
-    let source = FileSource::csv::<T>(glob).on_malformed(OnMalformed::DeadLetter);
-    match throttle {
-        Some(per_second) => env.source(name, Throttle::new(source, per_second)),
-        None => env.source(name, source),
-    }
 }
 
 fn departure(flight: Flight) -> Option<Departure> {

@@ -6,7 +6,7 @@ use crate::records::{Airline, CarrierRow, Delays};
 
 /// Joins the delays of each carrier with the name of its airline from the broadcast stream. What comes before its
 /// airline is known waits in state; what is of an airline that never becomes known waits for ever.
-pub struct AirlineNames {
+pub(crate) struct AirlineNames {
     waiting: ListState<Delays>,
 }
 
@@ -15,7 +15,7 @@ impl AirlineNames {
     ///
     /// # Errors
     /// If another state has its name.
-    pub fn new(states: &mut StateRegistry<String>) -> Result<Self, RegistryError> {
+    pub(crate) fn new(states: &mut StateRegistry<String>) -> Result<Self, RegistryError> {
         Ok(Self {
             waiting: states.list("waiting", StateOptions::default())?,
         })

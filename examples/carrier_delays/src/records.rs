@@ -5,105 +5,105 @@ use tidegate::prelude::*;
 
 /// A row of the flights' files.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Flight {
+pub(crate) struct Flight {
     /// When it was to depart, RFC 3339.
-    pub scheduled: String,
+    pub(crate) scheduled: String,
     /// The carrier's two-letter code.
-    pub carrier: String,
+    pub(crate) carrier: String,
     /// Its number.
-    pub flight: u32,
+    pub(crate) flight: u32,
     /// The aircraft.
-    pub tailnum: Option<String>,
+    pub(crate) tailnum: Option<String>,
     /// From where.
-    pub origin: String,
+    pub(crate) origin: String,
     /// To where.
-    pub dest: String,
+    pub(crate) dest: String,
     /// How far.
-    pub distance_miles: u32,
+    pub(crate) distance_miles: u32,
     /// How late it departed, in minutes; early is negative, cancelled is none.
-    pub dep_delay_min: Option<i64>,
+    pub(crate) dep_delay_min: Option<i64>,
     /// How late it arrived, in minutes.
-    pub arr_delay_min: Option<i64>,
+    pub(crate) arr_delay_min: Option<i64>,
     /// How long it flew, in minutes.
-    pub air_time_min: Option<u32>,
+    pub(crate) air_time_min: Option<u32>,
 }
 
 /// A row of the airlines' file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Airline {
+pub(crate) struct Airline {
     /// The carrier's code.
-    pub carrier: String,
+    pub(crate) carrier: String,
     /// What people call it.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// A flight that did depart.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Departure {
+pub(crate) struct Departure {
     /// The carrier's code.
-    pub carrier: String,
+    pub(crate) carrier: String,
     /// Between which airports.
-    pub route: Route,
+    pub(crate) route: Route,
     /// How late, in minutes.
-    pub delay_min: i64,
+    pub(crate) delay_min: i64,
 }
 
 /// Two airports.
 #[derive(Key, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub struct Route {
+pub(crate) struct Route {
     /// From where.
-    pub origin: String,
+    pub(crate) origin: String,
     /// To where.
-    pub dest: String,
+    pub(crate) dest: String,
 }
 
 /// How late a number of flights were.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Delays {
+pub(crate) struct Delays {
     /// How many.
-    pub flights: u64,
+    pub(crate) flights: u64,
     /// On average, in minutes.
-    pub mean_min: f64,
+    pub(crate) mean_min: f64,
     /// At worst, in minutes.
-    pub worst_min: i64,
+    pub(crate) worst_min: i64,
 }
 
 /// A row of the output per carrier.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct CarrierRow {
+pub(crate) struct CarrierRow {
     /// The carrier's code.
-    pub carrier: String,
+    pub(crate) carrier: String,
     /// What people call it.
-    pub airline: String,
+    pub(crate) airline: String,
     /// How many of its flights departed.
-    pub flights: u64,
+    pub(crate) flights: u64,
     /// Their mean delay in minutes.
-    pub mean_delay_min: f64,
+    pub(crate) mean_delay_min: f64,
     /// Their worst delay in minutes.
-    pub worst_delay_min: i64,
+    pub(crate) worst_delay_min: i64,
 }
 
 /// A row of the output per route.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct RouteRow {
+pub(crate) struct RouteRow {
     /// From where.
-    pub origin: String,
+    pub(crate) origin: String,
     /// To where.
-    pub dest: String,
+    pub(crate) dest: String,
     /// How many flights departed.
-    pub flights: u64,
+    pub(crate) flights: u64,
     /// Their mean delay in minutes.
-    pub mean_delay_min: f64,
+    pub(crate) mean_delay_min: f64,
     /// Their worst delay in minutes.
-    pub worst_delay_min: i64,
+    pub(crate) worst_delay_min: i64,
 }
 
 /// Sums up delays, exactly: integers until the last step.
-pub struct DelaySummary;
+pub(crate) struct DelaySummary;
 
 /// What [`DelaySummary`] has seen so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct DelaysSoFar {
+pub(crate) struct DelaysSoFar {
     flights: u64,
     sum_min: i64,
     worst_min: i64,
