@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-RUSTFLAGS="--cfg loom" cargo test --release -p tidegate-exchange --lib --target-dir target/loom loom
+RUSTFLAGS="--cfg loom" cargo test -p tidegate-exchange --lib --target-dir target/loom -- models
