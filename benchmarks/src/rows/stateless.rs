@@ -81,10 +81,9 @@ fn generated<Q: Query>(generator: &Arc<Generator>) -> Result<Row, BenchmarkError
 /// Events are moved out of a vector on both sides, so that neither pays for copies. Measured from the first event to the last,
 /// because a run is too short to hide how long a job takes to start and to commit.
 fn prepared<Q: Query>(generator: &Arc<Generator>) -> Result<Row, BenchmarkError> {
-    let events = || -> Vec<Event> { (0..PREPARED).map(|number| generator.event(number)).collect() };
     let mut threads = 0;
     let ours = || {
-        let stock = Stock::of(events());
+        let stock = Stock::of(generator);
         let source = {
             let stock = stock.clone();
             IteratorSource::new(move || stock.take())
@@ -98,7 +97,7 @@ fn prepared<Q: Query>(generator: &Arc<Generator>) -> Result<Row, BenchmarkError>
         })
     };
     let yardstick = || {
-        let stock = Stock::of(events());
+        let stock = Stock::of(generator);
         let checksum = Q::by_hand(stock.take());
         Ok(Sample {
             work: PREPARED,
@@ -133,29 +132,39 @@ fn prepared<Q: Query>(generator: &Arc<Generator>) -> Result<Row, BenchmarkError>
 
 /// Events to be read once, and what is used between the first and the last.
 #[derive(Clone)]
-struct Stock(Arc<Mutex<Inside>>);
+struct Stock {
+    generator: Arc<Generator>,
+    reading: Arc<Mutex<State>>,
+}
 
-enum Inside {
-    Full(Vec<Event>),
+enum State {
+    Untouched,
     Taken,
     Read(Usage),
 }
 
 impl Stock {
-    fn of(events: Vec<Event>) -> Self {
-        Self(Arc::new(Mutex::new(Inside::Full(events))))
+    fn of(generator: &Arc<Generator>) -> Self {
+        Self {
+            generator: Arc::clone(generator),
+            reading: Arc::new(Mutex::new(State::Untouched)),
+        }
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All events the first time, none after: a job that had to start again would be found out by its checksum.
+    /// All events the first time, none after: a job that had to start again would be found out by its checksum. They
+    /// are made here, by the thread that will read them: giving back what another thread has allocated costs
+    /// more, and no engine is to blame for that.
     fn take(&self) -> Reading {
-        let events = match std::mem::replace(&mut *self.inside(), Inside::Taken) {
-            Inside::Full(events) => events,
-            Inside::Taken | Inside::Read(_) => Vec::new(),
+        let before = std::mem::replace(&mut *self.state(), State::Taken);
+        let count = match before {
+            State::Untouched => PREPARED,
+            State::Taken | State::Read(_) => 0,
         };
+        let events: Vec<Event> = (0..count).map(|number| self.generator.event(number)).collect();
         Reading {
             events: events.into_iter(),
             stock: self.clone(),
@@ -164,9 +173,9 @@ impl Stock {
     }
 
     fn usage(&self) -> Usage {
-        match *self.inside() {
-            Inside::Read(usage) => usage,
-            Inside::Full(_) | Inside::Taken => Usage::default(),
+        match *self.state() {
+            State::Read(usage) => usage,
+            State::Untouched | State::Taken => Usage::default(),
         }
     }
 }
@@ -185,7 +194,7 @@ impl Iterator for Reading {
         let start = *self.start.get_or_insert_with(Moment::now);
         let event = self.events.next();
         if event.is_none() {
-            *self.stock.inside() = Inside::Read(start.elapsed());
+            *self.stock.state() = State::Read(start.elapsed());
         }
         event
     }
