@@ -11,7 +11,7 @@ use std::{
 };
 
 use tidegate_core::{
-    JobId,
+    JobId, Severity,
     control::{WorkerOrder, WorkerReport},
 };
 use tidegate_driver::{
@@ -252,6 +252,7 @@ async fn run(
     };
     let (driver, handle) = Driver::new(options.driver(), description, store.clone());
     let driver = tokio::spawn(driver.run());
+    let status = handle.status();
     let (mut workers, mut metrics) = (JoinSet::new(), Vec::new());
     for _ in 0..options.workers {
         let worker = Worker::bind(
@@ -285,11 +286,21 @@ async fn run(
             cause,
             task,
             uncommitted,
-        } => Err(Error::Failed {
-            cause,
-            task: task.map(Box::new),
-            uncommitted,
-        }),
+        } => {
+            let by_task = task
+                .as_ref()
+                .is_some_and(|task| task.severity == Severity::FailJob);
+            // What fails before an attempt was ever made fails in finding what to start from.
+            let in_opening = status.borrow().exceptions.is_empty();
+            Err(match by_task || in_opening {
+                true => Error::StateRefused { cause },
+                false => Error::Failed {
+                    cause,
+                    task: task.map(Box::new),
+                    uncommitted,
+                },
+            })
+        }
         outcome => Ok(outcome),
     }
 }

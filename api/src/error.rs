@@ -29,6 +29,12 @@ pub enum Error {
         /// The last epoch, if sinks may not have published it; resuming the job will.
         uncommitted: Option<Epoch>,
     },
+    /// What it was to start from was refused: of another graph or type, unreadable, or not there.
+    #[error("the job cannot start from what is there: {cause}")]
+    StateRefused {
+        /// What, and why.
+        cause: String,
+    },
     /// Its checkpoints cannot be written or read.
     #[error("the job's checkpoints cannot be used")]
     Storage(#[source] StoreError),
@@ -89,6 +95,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Build(_) | Self::Other(_) => ExitCode::Usage,
+            Self::StateRefused { .. } => ExitCode::StateRefused,
             Self::Storage(error) => match error {
                 StoreError::Corrupt(_)
                 | StoreError::Mismatch { .. }

@@ -153,7 +153,7 @@ fn splits_and_dead_letters_divide() {
 fn every_fallible_operation_refuses() {
     at_every_size(
         |env| {
-            let odd = |n: &u64| if n % 2 == 0 { Ok(*n) } else { Err("odd") };
+            let odd = |n: &u64| if n.is_multiple_of(2) { Ok(*n) } else { Err("odd") };
             numbers(env)
                 .try_filter(move |n| odd(n).map(|n| n > 0))
                 .or_drop()
@@ -182,7 +182,7 @@ enum Parity {
 }
 
 fn parity(number: u64) -> Parity {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         Parity::Even
     } else {
         Parity::Odd { from: "one".into() }

@@ -3,10 +3,6 @@
 use std::{
     io::IsTerminal,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -37,9 +33,8 @@ pub(super) fn run(job: &Job, arguments: &RunArguments, job_arguments: Vec<String
         When::Never => false,
         When::Auto => std::io::stderr().is_terminal(),
     };
-    let interrupted = Arc::new(AtomicBool::new(false));
     let control = running.control();
-    control.spawn(watch_signals(control.clone(), Arc::clone(&interrupted)));
+    control.spawn(watch_signals(control.clone()));
     if show {
         control.spawn(show_progress(control.clone()));
     }
@@ -82,38 +77,64 @@ fn describe(job: &str, outcome: &Outcome, location: &str) {
 }
 
 /// The first signal suspends the job, the second ends the process.
-async fn watch_signals(control: JobControl, interrupted: Arc<AtomicBool>) {
-    loop {
-        if let Err(error) = stop_signal().await {
+async fn watch_signals(control: JobControl) {
+    let mut signals = match StopSignals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
             tracing::warn!(%error, "signals cannot be watched; Ctrl-C ends the process at once");
             return;
         }
-        if interrupted.swap(true, SeqCst) {
-            eprintln!("stopped at once; the job goes on from its last checkpoint when it is started again");
-            std::process::exit(ExitCode::Interrupted as i32);
+    };
+    signals.next().await;
+    eprintln!("suspending: a last checkpoint is taken; again to stop at once");
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = control.suspend() {
+            tracing::debug!(%error, "the job had ended before it could be suspended");
         }
-        eprintln!("suspending: a last checkpoint is taken; again to stop at once");
-        let control = control.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = control.suspend() {
-                tracing::debug!(%error, "the job had ended before it could be suspended");
-            }
-        });
-    }
+    });
+    signals.next().await;
+    eprintln!("stopped at once; the job goes on from its last checkpoint when it is started again");
+    std::process::exit(ExitCode::Interrupted as i32);
+}
+
+/// Ctrl-C and, where there is such a thing, the signal that asks a process to end.
+struct StopSignals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-async fn stop_signal() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupt = tokio::signal::ctrl_c() => interrupt,
-        _ = terminate.recv() => Ok(()),
+impl StopSignals {
+    /// From here on no signal is missed.
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn stop_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
 }
 
 async fn show_progress(control: JobControl) {

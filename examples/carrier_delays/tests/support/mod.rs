@@ -8,25 +8,25 @@ use std::{
 };
 
 /// Where the example's data lies.
-pub fn data() -> PathBuf {
+pub(crate) fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../data")
 }
 
 /// Everything the job puts out, in a comparable form.
 #[derive(PartialEq, Debug, Default)]
-pub struct Results {
+pub(crate) struct Results {
     /// Code and name, then flights, mean and worst delay.
-    pub carriers: Vec<(Vec<String>, Delays)>,
+    pub(crate) carriers: Vec<(Vec<String>, Delays)>,
     /// Origin and destination, then flights, mean and worst delay.
-    pub routes: Vec<(Vec<String>, Delays)>,
+    pub(crate) routes: Vec<(Vec<String>, Delays)>,
     /// The fields of cancelled flights.
-    pub cancelled: Vec<Vec<String>>,
+    pub(crate) cancelled: Vec<Vec<String>>,
     /// File, line and text of malformed rows.
-    pub malformed: Vec<(String, u64, String)>,
+    pub(crate) malformed: Vec<(String, u64, String)>,
 }
 
 /// Flights, mean and worst delay; the mean compared bit by bit.
-pub type Delays = (u64, u64, i64);
+pub(crate) type Delays = (u64, u64, i64);
 
 #[derive(Default)]
 struct Sums {
@@ -52,7 +52,7 @@ impl Sums {
 }
 
 /// Reads the files one after the other, row by row.
-pub fn reference() -> Results {
+pub(crate) fn reference() -> Results {
     let airlines: BTreeMap<String, String> = fs::read_to_string(data().join("airlines.csv"))
         .unwrap()
         .lines()
@@ -113,7 +113,7 @@ fn is_flight(fields: &[String]) -> bool {
 }
 
 /// Reads what the job has published.
-pub fn published(output: &Path) -> Results {
+pub(crate) fn published(output: &Path) -> Results {
     let results = Results {
         carriers: rows(&output.join("carriers")).into_iter().map(delays).collect(),
         routes: rows(&output.join("routes")).into_iter().map(delays).collect(),
@@ -181,7 +181,7 @@ impl Results {
     }
 
     /// Compares part by part, so that a failure is short.
-    pub fn assert_same(&self, expected: &Self, what: &str) {
+    pub(crate) fn assert_same(&self, expected: &Self, what: &str) {
         assert_eq!(self.carriers, expected.carriers, "{what}: carriers");
         assert_eq!(self.malformed, expected.malformed, "{what}: malformed rows");
         assert_eq!(
