@@ -127,3 +127,54 @@ fn a_job_that_dies_anywhere_goes_on() {
         }
     }
 }
+
+#[test]
+fn state_that_no_operator_claims_is_refused_by_name_unless_it_may_go() {
+    let store = store();
+    let running = half_way(&store);
+    running.suspend().unwrap();
+    running.join().unwrap();
+    let without_sums = Job::build("sums", |env| {
+        env.source(
+            "numbers",
+            GeneratorSource::new(|_seed, sequence| sequence).count(COUNT),
+        )
+        .discard("out");
+        Ok(())
+    })
+    .unwrap();
+    let refused = without_sums.run(options(&store)).unwrap_err();
+    assert_eq!(refused.exit_code(), tidegate::ExitCode::StateRefused);
+    assert!(refused.to_string().contains("\"sums\""), "{refused}");
+    let outcome = without_sums
+        .run(options(&store).allow_non_restored_state(true))
+        .unwrap();
+    assert!(matches!(outcome, Outcome::Finished { .. }));
+}
+
+#[test]
+fn state_of_another_type_is_refused_by_name() {
+    let store = store();
+    let running = half_way(&store);
+    running.suspend().unwrap();
+    running.join().unwrap();
+    let signed = Job::build("sums", |env| {
+        env.source(
+            "numbers",
+            GeneratorSource::new(|_seed, sequence| sequence).count(COUNT),
+        )
+        .key_by(|number| number % KEYS)
+        .fold(
+            "sums",
+            String::new,
+            |text, number| text.push_str(&number.to_string()),
+            Emit::AtEnd,
+        )
+        .discard("out");
+        Ok(())
+    })
+    .unwrap();
+    let refused = signed.run(options(&store)).unwrap_err();
+    assert_eq!(refused.exit_code(), tidegate::ExitCode::StateRefused, "{refused}");
+    assert!(refused.to_string().contains("sums"), "{refused}");
+}
