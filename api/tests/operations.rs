@@ -65,6 +65,20 @@ fn a_stream_used_twice_and_joined_again_has_every_record_twice() {
 }
 
 #[test]
+fn a_stream_joined_with_itself_has_every_record_twice() {
+    at_every_size(
+        |env| {
+            let few = numbers(env).filter(|number| *number < 2);
+            few.clone()
+                .union(few.clone())
+                .union(few.rebalance())
+                .collect("out")
+        },
+        [0, 0, 0, 1, 1, 1],
+    );
+}
+
+#[test]
 fn streams_are_built_in_loops() {
     at_every_size(
         |env| {

@@ -83,11 +83,10 @@ pub(super) enum ControlError {
     Malformed(#[from] serde_json::Error),
 }
 
-/// Listens for requests while a job runs; the rendezvous file goes when it is dropped.
+/// Listens for requests while a job runs; [`leave`] removes its rendezvous file.
 pub(super) struct ControlServer {
     listener: TcpListener,
     secret: String,
-    path: PathBuf,
 }
 
 impl ControlServer {
@@ -103,11 +102,7 @@ impl ControlServer {
         tokio::fs::create_dir_all(directory).await?;
         let path = directory.join(RENDEZVOUS);
         write_private(&path, &serde_json::to_vec(&rendezvous)?)?;
-        Ok(Self {
-            listener,
-            secret,
-            path,
-        })
+        Ok(Self { listener, secret })
     }
 
     /// Answers requests, one after the other, until it is dropped.
@@ -149,10 +144,15 @@ impl ControlServer {
     }
 }
 
-impl Drop for ControlServer {
-    fn drop(&mut self) {
-        // What stays behind is recognised by its silence.
-        let _ = fs::remove_file(&self.path);
+/// Removes this process's rendezvous file, if there is one. What a killed process leaves is recognised by its silence.
+pub(super) fn leave(directory: &Path) {
+    let path = directory.join(RENDEZVOUS);
+    let rendezvous = fs::read(&path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Rendezvous>(&bytes).ok());
+    if rendezvous.is_some_and(|rendezvous| rendezvous.process == std::process::id()) {
+        // If it cannot be removed it is silent all the same.
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -244,6 +244,7 @@ mod tests {
 
         serving.abort();
         assert!(serving.await.unwrap_err().is_cancelled());
+        leave(&place);
         assert!(matches!(
             ask(&place, request()),
             Err(ControlError::NotRunning { .. })

@@ -13,7 +13,7 @@ use crate::{
     Job, Result,
     command_line::{
         arguments::{RunArguments, When},
-        control::{ControlAnswer, ControlRequest, ControlServer},
+        control::{self, ControlAnswer, ControlRequest, ControlServer},
         inspect::local_directory,
         progress::{ProgressLine, Sample},
     },
@@ -33,15 +33,18 @@ pub(super) fn run(job: &Job, arguments: &RunArguments, job_arguments: Vec<String
         When::Never => false,
         When::Auto => std::io::stderr().is_terminal(),
     };
-    let control = running.control();
-    control.spawn(watch_signals(control.clone()));
+    let handle = running.control();
+    handle.spawn(watch_signals(handle.clone()));
     if show {
-        control.spawn(show_progress(control.clone()));
+        handle.spawn(show_progress(handle.clone()));
     }
-    if let Some(directory) = local_directory(&location) {
-        control.spawn(take_requests(control.clone(), directory));
+    let directory = local_directory(&location);
+    if let Some(directory) = directory.clone() {
+        handle.spawn(take_requests(handle.clone(), directory));
     }
-    let outcome = running.join()?;
+    let outcome = running.join();
+    directory.iter().for_each(|directory| control::leave(directory));
+    let outcome = outcome?;
     describe(job.name(), &outcome, &location);
     Ok(match outcome {
         Outcome::Finished { .. } | Outcome::AlreadyFinished { .. } | Outcome::Suspended { .. } => {

@@ -216,3 +216,37 @@ fn the_plan_is_shown_for_people_and_for_programs() {
     assert_eq!(value["job"], "carrier-delays");
     assert_eq!(plan(&["plan"]).stdout, plan(&["plan"]).stdout);
 }
+
+#[test]
+fn progress_lines_say_how_the_job_is_doing() {
+    let place = tempfile::tempdir().unwrap();
+    let options = [
+        "--checkpoint-dir",
+        "checkpoints",
+        "--throttle",
+        "150000",
+        "--interval",
+        "100ms",
+    ];
+    let shown = output(
+        place.path(),
+        &run(&[&options[..], &["--progress", "always"]].concat()),
+    );
+    expect(
+        &shown,
+        0,
+        &[
+            "running · in ",
+            "/s · epoch ",
+            " old, ",
+            " · state ",
+            " malformed",
+        ],
+    );
+    let place = tempfile::tempdir().unwrap();
+    let silent = output(place.path(), &run(&["--checkpoint-dir", "checkpoints"]));
+    assert!(
+        !String::from_utf8_lossy(&silent.stderr).contains("/s · "),
+        "a pipe got progress lines"
+    );
+}
