@@ -45,8 +45,12 @@ impl<T> Buffer<T> {
         }
     }
 
+    /// Appends a record without an event time, beside others that may have one.
     #[inline]
     pub(crate) fn push(&mut self, record: T, hash: u64) {
+        if !matches!(self.times, Times::None) {
+            self.times.push(None, self.records.len());
+        }
         self.records.push(record);
         self.hashes.push(hash);
     }
@@ -54,7 +58,8 @@ impl<T> Buffer<T> {
     #[inline]
     pub(crate) fn push_timed(&mut self, record: T, time: Option<EventTime>, hash: u64) {
         self.times.push(time, self.records.len());
-        self.push(record, hash);
+        self.records.push(record);
+        self.hashes.push(hash);
     }
 
     /// Appends all records of a batch.
@@ -85,5 +90,22 @@ impl<T> Buffer<T> {
             times: std::mem::take(&mut self.times),
             hashes: keyed.then_some(hashes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_with_and_without_times_gather_in_one_buffer() {
+        let mut buffer = Buffer::default();
+        buffer.push_timed('a', Some(EventTime(1)), 0);
+        buffer.push('b', 0);
+        buffer.push_timed('c', Some(EventTime(3)), 0);
+        buffer.append(vec!['d'].into());
+        let batch = buffer.take(false);
+        let times: Vec<_> = (0..4).map(|index| batch.time(index)).collect();
+        assert_eq!(times, [Some(EventTime(1)), None, Some(EventTime(3)), None]);
     }
 }

@@ -1,0 +1,186 @@
+//! Runs a random job through its deaths to its end.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tidegate::{
+    Error, FaultPoint, Faults, RunOptions,
+    options::{CheckpointSettings, JobStore, RestartSettings},
+    prelude::*,
+};
+
+use crate::{
+    functions::{Deduplicate, Join, Lookup, Remember},
+    spec::{Item, Output, RULES, Spec, Stage, item, keeps_order, repeat, rule},
+};
+
+/// How fast sources go, so that checkpoints fall into the middle of a run.
+const RATE: u64 = 25_000;
+
+/// How long a run may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a run may take whose checkpoints time out almost at once.
+const HASTY_RUN: Duration = Duration::from_millis(120);
+
+/// Where a job's output gathers, over all its runs.
+#[derive(Clone)]
+struct Outputs {
+    items: Collected<Item>,
+    /// One per stage that may divert.
+    diverted: Vec<Collected<Item>>,
+    totals: Collected<(u64, i64)>,
+}
+
+impl Outputs {
+    fn new(spec: &Spec) -> Self {
+        Self {
+            items: CollectSink::new().collected(),
+            diverted: spec.stages.iter().map(|_| CollectSink::new().collected()).collect(),
+            totals: CollectSink::new().collected(),
+        }
+    }
+
+    fn sorted(&self) -> Output {
+        let mut diverted: Vec<Item> = self.diverted.iter().flat_map(Collected::records).collect();
+        diverted.sort_unstable();
+        Output { items: self.items.sorted(), diverted, totals: self.totals.sorted() }
+    }
+}
+
+fn items(env: &Env, name: &str, source: u64, count: u64) -> Stream<Item> {
+    env.source(name, GeneratorSource::new(move |_seed, sequence| item(source, sequence)).count(count).rate(RATE))
+}
+
+fn build(spec: &Spec, outputs: &Outputs, poison: &Arc<AtomicBool>) -> Job {
+    let env = Env::new("random");
+    let mut stream = items(&env, "items", 0, spec.count);
+    if let Some(sequence) = spec.poison {
+        let is_armed = Arc::clone(poison);
+        stream = stream.inspect(move |item| {
+            assert!(item.id != sequence || !is_armed.swap(false, SeqCst), "poison");
+        });
+    }
+    let mut is_ordered = true;
+    for (place, stage) in spec.stages.iter().enumerate() {
+        stream = add(&env, stream, *stage, place, is_ordered, spec.count, outputs);
+        is_ordered &= keeps_order(*stage);
+    }
+    if spec.with_totals {
+        stream
+            .clone()
+            .key_by(|item| item.key)
+            .fold("totals", || 0i64, |total, item| *total = total.wrapping_add(item.value), Emit::AtEnd)
+            .map(|total| (total.key, total.value))
+            .sink("totals-out", outputs.totals.sink());
+    }
+    stream.sink("out", outputs.items.sink());
+    env.build().expect("a random job is valid")
+}
+
+fn add(
+    env: &Env,
+    stream: Stream<Item>,
+    stage: Stage,
+    place: usize,
+    is_ordered: bool,
+    count: u64,
+    outputs: &Outputs,
+) -> Stream<Item> {
+    let uid = format!("stage-{place}");
+    match stage {
+        Stage::Add(amount) => stream.map(move |i| Item { value: i.value.wrapping_add(amount), ..i }),
+        Stage::Drop(remainder) => stream.filter(move |i| i.value.rem_euclid(4) != remainder),
+        Stage::Repeat(times) => stream.flat_map(move |i| repeat(i, times)),
+        Stage::SplitAndUnite => {
+            let (even, odd) = stream.split(|i| i.value % 2 == 0);
+            even.union(odd.map(|i| Item { value: i.value.wrapping_mul(3), ..i })).map(|i| i)
+        }
+        Stage::DivertEven => {
+            let (even, odd) = stream.split(|i| i.key % 2 == 0);
+            even.sink(&format!("{uid}-diverted"), outputs.diverted[place].sink());
+            odd
+        }
+        Stage::Shuffle => stream.rebalance().map(|i| i),
+        Stage::RunningSum => stream
+            .key_by(|i| i.key)
+            .fold(&uid, || 0i64, |sum, i: Item| *sum = sum.wrapping_add(i.value), Emit::EveryRecord)
+            .map(move |sum| Item { key: sum.key, value: if is_ordered { sum.value } else { 0 }, id: 0 }),
+        Stage::Remember => {
+            stream.key_by(|i| i.key).process(&uid, move |states| Remember::new(states, is_ordered))
+        }
+        Stage::Deduplicate => stream.key_by(|i| i.key).process(&uid, Deduplicate::new),
+        Stage::Join => {
+            let others = items(env, &format!("{uid}-others"), 1, count);
+            stream.key_by(|i| i.key).connect(others.key_by(|i| i.key)).process(&uid, Join::new)
+        }
+        Stage::Lookup => {
+            let rules = GeneratorSource::new(|_seed, index| (index, rule(index))).count(RULES).rate(200);
+            let rules = env.source(&format!("{uid}-rules"), rules).broadcast();
+            stream.key_by(|i| i.key).connect_broadcast(rules).process(&uid, Lookup::new)
+        }
+    }
+}
+
+fn faults(death: Option<&(usize, u64)>) -> Faults {
+    let Some((point, nth)) = death.copied() else { return Faults::default() };
+    let (point, passed) = (FaultPoint::ALL[point], AtomicU64::new(0));
+    Faults::new(move |at| at == point && passed.fetch_add(1, SeqCst) == nth)
+}
+
+/// Waits for the end of a run. One that takes far too long does not live any more, and says how it was doing; a hasty
+/// one, whose checkpoints may all be aborted, is killed in the middle of whatever it does.
+fn finish(running: tidegate::Result<RunningJob>, haste: Option<&Faults>) -> tidegate::Result<Outcome> {
+    let running = running?;
+    let control = running.control();
+    let (done, ended) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || done.send(running.join()));
+    let mut outcome = ended.recv_timeout(if haste.is_some() { HASTY_RUN } else { PATIENCE });
+    if let (Some(faults), Err(_)) = (haste, &outcome) {
+        faults.kill();
+        outcome = ended.recv_timeout(PATIENCE);
+    }
+    match outcome {
+        Ok(outcome) => {
+            let _ = waiting.join();
+            outcome
+        }
+        Err(_) => panic!("the job does not end: {:#?}", control.status()),
+    }
+}
+
+/// What a job has put out when it has finished at last.
+pub fn run(spec: &Spec) -> Output {
+    let store = JobStore::open("memory://").expect("memory is always there");
+    let outputs = Outputs::new(spec);
+    let poison = Arc::new(AtomicBool::new(true));
+    for run in 0.. {
+        let death = spec.deaths.get(run);
+        let faults = faults(death);
+        let is_hasty = spec.hasty && death.is_some();
+        let (workers, slots) = spec.sizes[run % spec.sizes.len()];
+        let options = RunOptions::in_store(store.clone())
+            .workers(workers)
+            .parallelism(slots)
+            .checkpoints(CheckpointSettings {
+                interval: Duration::from_millis(4),
+                timeout: if is_hasty { Duration::from_millis(3) } else { Duration::from_secs(10) },
+                tolerable_failures: u32::MAX,
+                ..CheckpointSettings::default()
+            })
+            .restart(RestartSettings::FixedDelay { delay: Duration::from_millis(1), attempts: 3 })
+            .faults(faults.clone());
+        match finish(build(spec, &outputs, &poison).start(options), is_hasty.then_some(&faults)) {
+            Ok(_) => return outputs.sorted(),
+            Err(Error::Died) => {}
+            Err(error) => panic!("run {run} of {spec:?} failed: {error}"),
+        }
+        assert!(run < spec.deaths.len(), "a run without faults dies");
+    }
+    unreachable!("the last run has no faults")
+}
