@@ -3,5 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo test --workspace --all-targets
-cargo test --workspace --doc
+# The conformance suite of keyed state is part of the test command.
+features=(--features tidegate-state/conformance)
+
+# Libraries, binaries, integration tests and examples; benchmarks are for `make bench`.
+cargo test --workspace --lib --bins --tests --examples "${features[@]}"
+cargo test --workspace --doc "${features[@]}"

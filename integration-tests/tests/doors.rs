@@ -22,20 +22,29 @@ impl House {
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .output()
             .expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
         let text = |value: &Value| value.as_str().expect("a string").to_owned();
         let list = |value: &Value| value.as_array().expect("a list").clone();
         let root = text(&metadata["workspace_root"]);
-        let names: BTreeMap<String, String> =
-            list(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+        let names: BTreeMap<String, String> = list(&metadata["packages"])
+            .iter()
+            .map(|package| (text(&package["id"]), text(&package["name"])))
+            .collect();
         let members: BTreeSet<String> = list(&metadata["workspace_members"]).iter().map(text).collect();
         let rooms = list(&metadata["packages"])
             .iter()
             .filter(|package| members.contains(&text(&package["id"])))
             .map(|package| {
                 let manifest = text(&package["manifest_path"]);
-                let room = manifest.trim_start_matches(&root).trim_end_matches("/Cargo.toml").trim_start_matches('/');
+                let room = manifest
+                    .trim_start_matches(&root)
+                    .trim_end_matches("/Cargo.toml")
+                    .trim_start_matches('/');
                 (text(&package["name"]), room.to_owned())
             })
             .collect();
@@ -69,11 +78,19 @@ impl House {
 
     fn under(&self, folder: &str) -> BTreeSet<String> {
         let inside = |room: &String| room == folder || room.starts_with(&format!("{folder}/"));
-        self.rooms.iter().filter(|(_, room)| inside(room)).map(|(name, _)| name.clone()).collect()
+        self.rooms
+            .iter()
+            .filter(|(_, room)| inside(room))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     fn direct_users(&self, library: &str) -> BTreeSet<String> {
-        self.rooms.keys().filter(|room| self.doors[*room].contains(library)).cloned().collect()
+        self.rooms
+            .keys()
+            .filter(|room| self.doors[*room].contains(library))
+            .cloned()
+            .collect()
     }
 }
 
@@ -95,7 +112,14 @@ fn the_pure_rooms_have_no_runtime_no_clock_and_no_store() {
     let house = House::look();
     for package in ["tidegate-core", "tidegate-coordinator", "tidegate-state"] {
         let reach = house.reach(package);
-        for shut in ["tokio", "object_store", "rand", "chrono", "futures", "async-trait"] {
+        for shut in [
+            "tokio",
+            "object_store",
+            "rand",
+            "chrono",
+            "futures",
+            "async-trait",
+        ] {
             assert!(!reach.contains(shut), "{package} reaches {shut}");
         }
     }
@@ -104,8 +128,14 @@ fn the_pure_rooms_have_no_runtime_no_clock_and_no_store() {
 #[test]
 fn wire_types_and_the_unmaintained_codec_stay_in_their_rooms() {
     let house = House::look();
-    assert_eq!(house.direct_users("prost"), BTreeSet::from(["tidegate-proto".to_owned()]));
-    assert_eq!(house.direct_users("bincode"), BTreeSet::from(["tidegate-exchange".to_owned()]));
+    assert_eq!(
+        house.direct_users("prost"),
+        BTreeSet::from(["tidegate-proto".to_owned()])
+    );
+    assert_eq!(
+        house.direct_users("bincode"),
+        BTreeSet::from(["tidegate-exchange".to_owned()])
+    );
 }
 
 #[test]
@@ -121,6 +151,9 @@ fn every_room_keeps_the_house_rules() {
     for room in House::look().rooms.values() {
         let manifest = format!("{}/../{room}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
         let manifest = std::fs::read_to_string(&manifest).expect("every member has a manifest");
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{room} does not take over the workspace's lints");
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{room} does not take over the workspace's lints"
+        );
     }
 }

@@ -15,7 +15,10 @@ fn run_everywhere(build: impl Fn(&Env) -> Collected<u64>, expected: &[u64]) {
     for (workers, slots) in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)] {
         let (collected, status) = run(&build, workers, slots);
         assert_eq!(collected, expected, "{workers} workers × {slots} slots");
-        assert!(status.completed_checkpoints > 0, "{workers} workers × {slots} slots took no checkpoint");
+        assert!(
+            status.completed_checkpoints > 0,
+            "{workers} workers × {slots} slots took no checkpoint"
+        );
     }
 }
 
@@ -26,14 +29,21 @@ fn run(build: impl Fn(&Env) -> Collected<u64>, workers: u32, slots: u32) -> (Vec
         .workers(workers)
         .parallelism(slots)
         .checkpoint_interval(Duration::from_millis(5));
-    let running = env.build().expect("the job is valid").start(options).expect("the job starts");
+    let running = env
+        .build()
+        .expect("the job is valid")
+        .start(options)
+        .expect("the job starts");
     let status = running.wait_until(|_| false);
     running.join().expect("the job finishes");
     (collected.sorted(), status)
 }
 
 fn numbers(env: &Env, count: u64) -> Stream<u64> {
-    env.source("numbers", GeneratorSource::new(|_seed, sequence| sequence).count(count))
+    env.source(
+        "numbers",
+        GeneratorSource::new(|_seed, sequence| sequence).count(count),
+    )
 }
 
 #[test]
@@ -129,7 +139,10 @@ fn a_flat_map_that_multiplies_by_a_hundred_thousand() {
         expected.sort_unstable();
         assert_eq!(collected, expected);
         let most = MOST.load(Relaxed);
-        assert!(most < 400_000, "{most} records were alive at once on {workers} × {slots}");
+        assert!(
+            most < 400_000,
+            "{most} records were alive at once on {workers} × {slots}"
+        );
         assert!(status.completed_checkpoints > 0);
     }
 }
@@ -155,7 +168,8 @@ fn a_consumer_a_hundred_times_slower() {
                     .inspect(move |n| {
                         // Some microseconds of honest work a record.
                         let mut value = *n;
-                        (0..2_000).for_each(|_| value = value.rotate_left(7).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+                        (0..2_000)
+                            .for_each(|_| value = value.rotate_left(7).wrapping_mul(0x9E37_79B9_7F4A_7C15));
                         work.fetch_xor(value, Relaxed);
                         AHEAD.fetch_sub(1, Relaxed);
                     })
@@ -167,7 +181,10 @@ fn a_consumer_a_hundred_times_slower() {
         );
         assert_eq!(collected.len(), 200);
         let most = MOST_AHEAD.load(Relaxed);
-        assert!(most < 150_000, "the source was {most} records ahead on {workers} × {slots}");
+        assert!(
+            most < 150_000,
+            "the source was {most} records ahead on {workers} × {slots}"
+        );
         assert!(status.completed_checkpoints > 0, "no checkpoint passed the queue");
     }
 }

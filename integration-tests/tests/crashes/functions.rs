@@ -8,7 +8,7 @@ type Failure = tidegate::BoxError;
 type Context<'a> = ProcessContext<'a, u64, Item>;
 
 /// Keeps the least value.
-pub struct Least;
+pub(crate) struct Least;
 
 impl Aggregator for Least {
     type In = i64;
@@ -29,7 +29,7 @@ impl Aggregator for Least {
 }
 
 /// One state of every kind.
-pub struct Remember {
+pub(crate) struct Remember {
     count: ValueState<i64>,
     recent: ListState<i64>,
     by_class: MapState<i64, i64>,
@@ -39,12 +39,14 @@ pub struct Remember {
 }
 
 impl Remember {
-    pub fn new(states: &mut StateRegistry<u64>, is_ordered: bool) -> Result<Self, RegistryError> {
+    pub(crate) fn new(states: &mut StateRegistry<u64>, is_ordered: bool) -> Result<Self, RegistryError> {
         Ok(Self {
             count: states.value("count", StateOptions::default())?,
             recent: states.list("recent", StateOptions::default())?,
             by_class: states.map("by-class", StateOptions::default())?,
-            sum: states.reducing("sum", StateOptions::default(), |sum: &mut i64, value| *sum = sum.wrapping_add(value))?,
+            sum: states.reducing("sum", StateOptions::default(), |sum: &mut i64, value| {
+                *sum = sum.wrapping_add(value)
+            })?,
             least: states.aggregating("least", StateOptions::default(), Least)?,
             is_ordered,
         })
@@ -75,20 +77,26 @@ impl ProcessFunction for Remember {
         let recent = self.recent.as_slice(context).len();
         let sum = self.sum.get(context).copied().unwrap_or(0);
         let least = self.least.get(context);
-        let value = if self.is_ordered { digest(count, recent, in_class, sum, least) } else { item.value };
+        let value = if self.is_ordered {
+            digest(count, recent, in_class, sum, least)
+        } else {
+            item.value
+        };
         context.emit(Item { value, ..item });
         Ok(())
     }
 }
 
 /// The first item of every value.
-pub struct Deduplicate {
+pub(crate) struct Deduplicate {
     seen: MapState<i64, ()>,
 }
 
 impl Deduplicate {
-    pub fn new(states: &mut StateRegistry<u64>) -> Result<Self, RegistryError> {
-        Ok(Self { seen: states.map("seen", StateOptions::default())? })
+    pub(crate) fn new(states: &mut StateRegistry<u64>) -> Result<Self, RegistryError> {
+        Ok(Self {
+            seen: states.map("seen", StateOptions::default())?,
+        })
     }
 }
 
@@ -106,13 +114,13 @@ impl ProcessFunction for Deduplicate {
 }
 
 /// Joins items with those of the second source that have the same key and sequence.
-pub struct Join {
+pub(crate) struct Join {
     others: MapState<u64, i64>,
     waiting: MapState<u64, Vec<Item>>,
 }
 
 impl Join {
-    pub fn new(states: &mut StateRegistry<u64>) -> Result<Self, RegistryError> {
+    pub(crate) fn new(states: &mut StateRegistry<u64>) -> Result<Self, RegistryError> {
         Ok(Self {
             others: states.map("others", StateOptions::default())?,
             waiting: states.map("waiting", StateOptions::default())?,
@@ -121,7 +129,10 @@ impl Join {
 }
 
 fn joined(item: Item, other: i64) -> Item {
-    Item { value: item.value.wrapping_add(other), ..item }
+    Item {
+        value: item.value.wrapping_add(other),
+        ..item
+    }
 }
 
 impl CoProcessFunction for Join {
@@ -154,13 +165,15 @@ impl CoProcessFunction for Join {
 }
 
 /// Applies rules that come on a broadcast stream; items wait for theirs.
-pub struct Lookup {
+pub(crate) struct Lookup {
     waiting: ListState<Item>,
 }
 
 impl Lookup {
-    pub fn new(states: &mut StateRegistry<u64>) -> Result<Self, RegistryError> {
-        Ok(Self { waiting: states.list("waiting", StateOptions::default())? })
+    pub(crate) fn new(states: &mut StateRegistry<u64>) -> Result<Self, RegistryError> {
+        Ok(Self {
+            waiting: states.list("waiting", StateOptions::default())?,
+        })
     }
 }
 

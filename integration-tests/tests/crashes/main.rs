@@ -11,8 +11,16 @@ use proptest::test_runner::{Config, TestRunner};
 
 #[test]
 fn random_jobs_survive_random_deaths() {
-    let cases = std::env::var("TIDEGATE_CRASH_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300);
-    let config = Config { cases, max_shrink_iters: 40, failure_persistence: None, ..Config::default() };
+    let cases = std::env::var("TIDEGATE_CRASH_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(300);
+    let config = Config {
+        cases,
+        max_shrink_iters: 40,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let outcome = TestRunner::new(config).run(&spec::specs(), |spec| {
         proptest::prop_assert_eq!(run::run(&spec), spec::interpret(&spec));
         Ok(())

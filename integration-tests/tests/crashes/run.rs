@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use tempfile::TempDir;
 use tidegate::{
     Error, FaultPoint, Faults, RunOptions,
     options::{CheckpointSettings, JobStore, RestartSettings},
@@ -28,36 +29,95 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a run may take whose checkpoints time out almost at once.
 const HASTY_RUN: Duration = Duration::from_millis(120);
 
+/// Where records of one kind gather, over all runs of a job.
+enum Gathered<T> {
+    Memory(Collected<T>),
+    Files(TempDir),
+}
+
+impl<T> Gathered<T>
+where
+    T: Record + Clone + Ord,
+{
+    fn new(in_files: bool) -> Self {
+        if in_files {
+            Self::Files(TempDir::new().expect("there is room for temporary files"))
+        } else {
+            Self::Memory(CollectSink::new().collected())
+        }
+    }
+
+    fn sink(&self, stream: Stream<T>, name: &str, faults: &Faults) {
+        match self {
+            Self::Memory(collected) => stream.sink(name, collected.sink()),
+            Self::Files(directory) => stream.sink(
+                name,
+                FileSink::json_lines(directory.path()).faults(faults.clone()),
+            ),
+        };
+    }
+
+    /// What a reader sees who comes now.
+    fn records(&self) -> Vec<T> {
+        match self {
+            Self::Memory(collected) => collected.records(),
+            Self::Files(directory) => std::fs::read_dir(directory.path())
+                .expect("the output can be listed")
+                .map(|entry| entry.expect("an entry can be read").path())
+                .filter(|path| path.is_file())
+                .flat_map(|path| {
+                    let text = std::fs::read_to_string(&path).expect("a committed file can be read");
+                    let rows: Vec<T> = text
+                        .lines()
+                        .map(|line| serde_json::from_str(line).expect("rows are whole"))
+                        .collect();
+                    rows
+                })
+                .collect(),
+        }
+    }
+}
+
 /// Where a job's output gathers, over all its runs.
-#[derive(Clone)]
 struct Outputs {
-    items: Collected<Item>,
+    items: Gathered<Item>,
     /// One per stage that may divert.
-    diverted: Vec<Collected<Item>>,
-    totals: Collected<(u64, i64)>,
+    diverted: Vec<Gathered<Item>>,
+    totals: Gathered<(u64, i64)>,
 }
 
 impl Outputs {
     fn new(spec: &Spec) -> Self {
         Self {
-            items: CollectSink::new().collected(),
-            diverted: spec.stages.iter().map(|_| CollectSink::new().collected()).collect(),
-            totals: CollectSink::new().collected(),
+            items: Gathered::new(spec.in_files),
+            diverted: spec.stages.iter().map(|_| Gathered::new(spec.in_files)).collect(),
+            totals: Gathered::new(spec.in_files),
         }
     }
 
     fn sorted(&self) -> Output {
-        let mut diverted: Vec<Item> = self.diverted.iter().flat_map(Collected::records).collect();
-        diverted.sort_unstable();
-        Output { items: self.items.sorted(), diverted, totals: self.totals.sorted() }
+        let mut output = Output {
+            items: self.items.records(),
+            diverted: self.diverted.iter().flat_map(Gathered::records).collect(),
+            totals: self.totals.records(),
+        };
+        output.items.sort_unstable();
+        output.diverted.sort_unstable();
+        output.totals.sort_unstable();
+        output
     }
 }
 
 fn items(env: &Env, name: &str, source: u64, count: u64) -> Stream<Item> {
-    env.source(name, GeneratorSource::new(move |_seed, sequence| item(source, sequence)).count(count).rate(RATE))
+    env.source(
+        name,
+        GeneratorSource::new(move |_seed, sequence| item(source, sequence))
+            .count(count)
+            .rate(RATE),
+    )
 }
 
-fn build(spec: &Spec, outputs: &Outputs, poison: &Arc<AtomicBool>) -> Job {
+fn build(spec: &Spec, outputs: &Outputs, poison: &Arc<AtomicBool>, faults: &Faults) -> Job {
     let env = Env::new("random");
     let mut stream = items(&env, "items", 0, spec.count);
     if let Some(sequence) = spec.poison {
@@ -68,18 +128,30 @@ fn build(spec: &Spec, outputs: &Outputs, poison: &Arc<AtomicBool>) -> Job {
     }
     let mut is_ordered = true;
     for (place, stage) in spec.stages.iter().enumerate() {
-        stream = add(&env, stream, *stage, place, is_ordered, spec.count, outputs);
+        let uid = format!("stage-{place}");
+        if let Stage::DivertEven = stage {
+            let (even, odd) = stream.split(|i| i.key % 2 == 0);
+            outputs.diverted[place].sink(even, &format!("{uid}-diverted"), faults);
+            stream = odd;
+            continue;
+        }
+        stream = add(&env, stream, *stage, &uid, is_ordered, spec.count);
         is_ordered &= keeps_order(*stage);
     }
     if spec.with_totals {
-        stream
+        let totals = stream
             .clone()
             .key_by(|item| item.key)
-            .fold("totals", || 0i64, |total, item| *total = total.wrapping_add(item.value), Emit::AtEnd)
-            .map(|total| (total.key, total.value))
-            .sink("totals-out", outputs.totals.sink());
+            .fold(
+                "totals",
+                || 0i64,
+                |total, item| *total = total.wrapping_add(item.value),
+                Emit::AtEnd,
+            )
+            .map(|total| (total.key, total.value));
+        outputs.totals.sink(totals, "totals-out", faults);
     }
-    stream.sink("out", outputs.items.sink());
+    outputs.items.sink(stream, "out", faults);
     env.build().expect("a random job is valid")
 }
 
@@ -87,48 +159,69 @@ fn add(
     env: &Env,
     stream: Stream<Item>,
     stage: Stage,
-    place: usize,
+    uid: &str,
     is_ordered: bool,
     count: u64,
-    outputs: &Outputs,
 ) -> Stream<Item> {
-    let uid = format!("stage-{place}");
     match stage {
-        Stage::Add(amount) => stream.map(move |i| Item { value: i.value.wrapping_add(amount), ..i }),
+        Stage::Add(amount) => stream.map(move |i| Item {
+            value: i.value.wrapping_add(amount),
+            ..i
+        }),
         Stage::Drop(remainder) => stream.filter(move |i| i.value.rem_euclid(4) != remainder),
         Stage::Repeat(times) => stream.flat_map(move |i| repeat(i, times)),
         Stage::SplitAndUnite => {
             let (even, odd) = stream.split(|i| i.value % 2 == 0);
-            even.union(odd.map(|i| Item { value: i.value.wrapping_mul(3), ..i })).map(|i| i)
+            even.union(odd.map(|i| Item {
+                value: i.value.wrapping_mul(3),
+                ..i
+            }))
+            .map(|i| i)
         }
-        Stage::DivertEven => {
-            let (even, odd) = stream.split(|i| i.key % 2 == 0);
-            even.sink(&format!("{uid}-diverted"), outputs.diverted[place].sink());
-            odd
-        }
+        // It has an output of its own, which the caller knows.
+        Stage::DivertEven => stream,
         Stage::Shuffle => stream.rebalance().map(|i| i),
         Stage::RunningSum => stream
             .key_by(|i| i.key)
-            .fold(&uid, || 0i64, |sum, i: Item| *sum = sum.wrapping_add(i.value), Emit::EveryRecord)
-            .map(move |sum| Item { key: sum.key, value: if is_ordered { sum.value } else { 0 }, id: 0 }),
-        Stage::Remember => {
-            stream.key_by(|i| i.key).process(&uid, move |states| Remember::new(states, is_ordered))
-        }
-        Stage::Deduplicate => stream.key_by(|i| i.key).process(&uid, Deduplicate::new),
+            .fold(
+                uid,
+                || 0i64,
+                |sum, i: Item| *sum = sum.wrapping_add(i.value),
+                Emit::EveryRecord,
+            )
+            .map(move |sum| Item {
+                key: sum.key,
+                value: if is_ordered { sum.value } else { 0 },
+                id: 0,
+            }),
+        Stage::Remember => stream
+            .key_by(|i| i.key)
+            .process(uid, move |states| Remember::new(states, is_ordered)),
+        Stage::Deduplicate => stream.key_by(|i| i.key).process(uid, Deduplicate::new),
         Stage::Join => {
             let others = items(env, &format!("{uid}-others"), 1, count);
-            stream.key_by(|i| i.key).connect(others.key_by(|i| i.key)).process(&uid, Join::new)
+            stream
+                .key_by(|i| i.key)
+                .connect(others.key_by(|i| i.key))
+                .process(uid, Join::new)
         }
         Stage::Lookup => {
-            let rules = GeneratorSource::new(|_seed, index| (index, rule(index))).count(RULES).rate(200);
+            let rules = GeneratorSource::new(|_seed, index| (index, rule(index)))
+                .count(RULES)
+                .rate(200);
             let rules = env.source(&format!("{uid}-rules"), rules).broadcast();
-            stream.key_by(|i| i.key).connect_broadcast(rules).process(&uid, Lookup::new)
+            stream
+                .key_by(|i| i.key)
+                .connect_broadcast(rules)
+                .process(uid, Lookup::new)
         }
     }
 }
 
 fn faults(death: Option<&(usize, u64)>) -> Faults {
-    let Some((point, nth)) = death.copied() else { return Faults::default() };
+    let Some((point, nth)) = death.copied() else {
+        return Faults::default();
+    };
     let (point, passed) = (FaultPoint::ALL[point], AtomicU64::new(0));
     Faults::new(move |at| at == point && passed.fetch_add(1, SeqCst) == nth)
 }
@@ -139,7 +232,7 @@ fn finish(running: tidegate::Result<RunningJob>, haste: Option<&Faults>) -> tide
     let running = running?;
     let control = running.control();
     let (done, ended) = std::sync::mpsc::channel();
-    let waiting = std::thread::spawn(move || done.send(running.join()));
+    let waiting = std::thread::spawn(move || drop(done.send(running.join())));
     let mut outcome = ended.recv_timeout(if haste.is_some() { HASTY_RUN } else { PATIENCE });
     if let (Some(faults), Err(_)) = (haste, &outcome) {
         faults.kill();
@@ -155,7 +248,7 @@ fn finish(running: tidegate::Result<RunningJob>, haste: Option<&Faults>) -> tide
 }
 
 /// What a job has put out when it has finished at last.
-pub fn run(spec: &Spec) -> Output {
+pub(crate) fn run(spec: &Spec) -> Output {
     let store = JobStore::open("memory://").expect("memory is always there");
     let outputs = Outputs::new(spec);
     let poison = Arc::new(AtomicBool::new(true));
@@ -169,13 +262,23 @@ pub fn run(spec: &Spec) -> Output {
             .parallelism(slots)
             .checkpoints(CheckpointSettings {
                 interval: Duration::from_millis(4),
-                timeout: if is_hasty { Duration::from_millis(3) } else { Duration::from_secs(10) },
+                timeout: if is_hasty {
+                    Duration::from_millis(3)
+                } else {
+                    Duration::from_secs(10)
+                },
                 tolerable_failures: u32::MAX,
                 ..CheckpointSettings::default()
             })
-            .restart(RestartSettings::FixedDelay { delay: Duration::from_millis(1), attempts: 3 })
+            .restart(RestartSettings::FixedDelay {
+                delay: Duration::from_millis(1),
+                attempts: 3,
+            })
             .faults(faults.clone());
-        match finish(build(spec, &outputs, &poison).start(options), is_hasty.then_some(&faults)) {
+        match finish(
+            build(spec, &outputs, &poison, &faults).start(options),
+            is_hasty.then_some(&faults),
+        ) {
             Ok(_) => return outputs.sorted(),
             Err(Error::Died) => {}
             Err(error) => panic!("run {run} of {spec:?} failed: {error}"),

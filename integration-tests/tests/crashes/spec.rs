@@ -7,11 +7,11 @@ use tidegate::prelude::*;
 
 /// What flows through every random job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Item {
-    pub key: u64,
-    pub value: i64,
+pub(crate) struct Item {
+    pub(crate) key: u64,
+    pub(crate) value: i64,
     /// The source and the sequence there: no two items share one at first.
-    pub id: u64,
+    pub(crate) id: u64,
 }
 
 /// Keys are dealt to splits by their remainder modulo this, which every parallelism we use divides: all items of a key
@@ -19,7 +19,7 @@ pub struct Item {
 const KEY_CLASSES: u64 = 12;
 
 /// The item with a sequence, of one of two sources.
-pub fn item(source: u64, sequence: u64) -> Item {
+pub(crate) fn item(source: u64, sequence: u64) -> Item {
     let mixed = (sequence ^ (source << 40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     Item {
         key: sequence % KEY_CLASSES + KEY_CLASSES * ((mixed >> 33) % 3),
@@ -29,11 +29,11 @@ pub fn item(source: u64, sequence: u64) -> Item {
 }
 
 /// How many rules the lookup stage knows.
-pub const RULES: u64 = 5;
+pub(crate) const RULES: u64 = 5;
 
 /// One stage of a random job.
 #[derive(Clone, Copy, Debug)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Adds to the value.
     Add(i64),
     /// Drops items whose value has this remainder modulo 4.
@@ -60,19 +60,21 @@ pub enum Stage {
 
 /// A random job with the faults that strike it.
 #[derive(Clone, Debug)]
-pub struct Spec {
-    pub count: u64,
-    pub stages: Vec<Stage>,
+pub(crate) struct Spec {
+    pub(crate) count: u64,
+    pub(crate) stages: Vec<Stage>,
     /// One sum per key at the end, beside the items themselves.
-    pub with_totals: bool,
+    pub(crate) with_totals: bool,
     /// The sequence of an item on which user code panics, once.
-    pub poison: Option<u64>,
+    pub(crate) poison: Option<u64>,
     /// For each run but the last: at which point it dies, and at the how-manieth time the point is passed.
-    pub deaths: Vec<(usize, u64)>,
+    pub(crate) deaths: Vec<(usize, u64)>,
     /// For each run: workers and slots.
-    pub sizes: Vec<(u32, u32)>,
+    pub(crate) sizes: Vec<(u32, u32)>,
     /// Whether checkpoints of all runs but the last time out so fast that many are aborted.
-    pub hasty: bool,
+    pub(crate) hasty: bool,
+    /// Whether output goes to files, whose commits can die half way, or to memory.
+    pub(crate) in_files: bool,
 }
 
 fn stages() -> impl Strategy<Value = Stage> {
@@ -92,7 +94,7 @@ fn stages() -> impl Strategy<Value = Stage> {
 }
 
 /// Random jobs under random faults.
-pub fn specs() -> impl Strategy<Value = Spec> {
+pub(crate) fn specs() -> impl Strategy<Value = Spec> {
     let sizes = prop::sample::select(vec![(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1)]);
     (
         200..1500u64,
@@ -102,38 +104,42 @@ pub fn specs() -> impl Strategy<Value = Spec> {
         prop::collection::vec((0..tidegate::FaultPoint::ALL.len(), 0..6u64), 0..4),
         prop::collection::vec(sizes, 5),
         prop::bool::weighted(0.2),
+        prop::bool::weighted(0.3),
     )
-        .prop_map(|(count, stages, with_totals, poison, deaths, sizes, hasty)| Spec {
-            count,
-            stages,
-            with_totals,
-            poison,
-            deaths,
-            sizes,
-            hasty,
-        })
+        .prop_map(
+            |(count, stages, with_totals, poison, deaths, sizes, hasty, in_files)| Spec {
+                count,
+                stages,
+                with_totals,
+                poison,
+                deaths,
+                sizes,
+                hasty,
+                in_files,
+            },
+        )
 }
 
 /// What a job must have put out, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Output {
-    pub items: Vec<Item>,
-    pub diverted: Vec<Item>,
-    pub totals: Vec<(u64, i64)>,
+pub(crate) struct Output {
+    pub(crate) items: Vec<Item>,
+    pub(crate) diverted: Vec<Item>,
+    pub(crate) totals: Vec<(u64, i64)>,
 }
 
 /// Whether items of a key still come in the order of their sequence after a stage, if they did before.
-pub fn keeps_order(stage: Stage) -> bool {
+pub(crate) fn keeps_order(stage: Stage) -> bool {
     !matches!(stage, Stage::SplitAndUnite | Stage::Shuffle | Stage::Join)
 }
 
 /// What a rule adds.
-pub fn rule(index: u64) -> i64 {
+pub(crate) fn rule(index: u64) -> i64 {
     i64::try_from(index * index * 7 + 1).unwrap_or(0)
 }
 
 /// Computes the output one item after the other.
-pub fn interpret(spec: &Spec) -> Output {
+pub(crate) fn interpret(spec: &Spec) -> Output {
     let mut items: Vec<Item> = (0..spec.count).map(|sequence| item(0, sequence)).collect();
     let mut output = Output::default();
     let mut is_ordered = true;
@@ -155,14 +161,32 @@ pub fn interpret(spec: &Spec) -> Output {
     output
 }
 
-fn apply(stage: Stage, items: Vec<Item>, is_ordered: bool, count: u64, diverted: &mut Vec<Item>) -> Vec<Item> {
+fn apply(
+    stage: Stage,
+    items: Vec<Item>,
+    is_ordered: bool,
+    count: u64,
+    diverted: &mut Vec<Item>,
+) -> Vec<Item> {
     let with = |item: Item, value: i64| Item { value, ..item };
     match stage {
-        Stage::Add(amount) => items.into_iter().map(|i| with(i, i.value.wrapping_add(amount))).collect(),
-        Stage::Drop(remainder) => items.into_iter().filter(|i| i.value.rem_euclid(4) != remainder).collect(),
+        Stage::Add(amount) => items
+            .into_iter()
+            .map(|i| with(i, i.value.wrapping_add(amount)))
+            .collect(),
+        Stage::Drop(remainder) => items
+            .into_iter()
+            .filter(|i| i.value.rem_euclid(4) != remainder)
+            .collect(),
         Stage::Repeat(times) => items.into_iter().flat_map(|i| repeat(i, times)).collect(),
         Stage::SplitAndUnite => {
-            let odd = |i: Item| if i.value % 2 == 0 { i } else { with(i, i.value.wrapping_mul(3)) };
+            let odd = |i: Item| {
+                if i.value % 2 == 0 {
+                    i
+                } else {
+                    with(i, i.value.wrapping_mul(3))
+                }
+            };
             items.into_iter().map(odd).collect()
         }
         Stage::DivertEven => {
@@ -176,39 +200,64 @@ fn apply(stage: Stage, items: Vec<Item>, is_ordered: bool, count: u64, diverted:
             let add = |i: Item| {
                 let sum = sums.entry(i.key).or_default();
                 *sum = sum.wrapping_add(i.value);
-                Item { key: i.key, value: *sum, id: 0 }
+                Item {
+                    key: i.key,
+                    value: *sum,
+                    id: 0,
+                }
             };
             items.into_iter().map(add).collect()
         }
         // Without an order only the number of results is certain.
-        Stage::RunningSum => items.into_iter().map(|i| Item { key: i.key, value: 0, id: 0 }).collect(),
+        Stage::RunningSum => items
+            .into_iter()
+            .map(|i| Item {
+                key: i.key,
+                value: 0,
+                id: 0,
+            })
+            .collect(),
         Stage::Remember => {
             let mut memory: BTreeMap<u64, Memory> = BTreeMap::new();
             let recall = |i: Item| with(i, memory.entry(i.key).or_default().remember(i, is_ordered));
             items.into_iter().map(recall).collect()
         }
         Stage::Join => {
-            let others: BTreeMap<(u64, u64), i64> =
-                (0..count).map(|sequence| item(1, sequence)).map(|o| ((o.key, o.id & 0xffff_ffff), o.value)).collect();
+            let others: BTreeMap<(u64, u64), i64> = (0..count)
+                .map(|sequence| item(1, sequence))
+                .map(|o| ((o.key, o.id & 0xffff_ffff), o.value))
+                .collect();
             let join = |i: Item| {
                 let other = others.get(&(i.key, i.id & 0xffff_ffff))?;
                 Some(with(i, i.value.wrapping_add(*other)))
             };
             items.into_iter().filter_map(join).collect()
         }
-        Stage::Lookup => items.into_iter().map(|i| with(i, i.value.wrapping_add(rule(i.key % RULES)))).collect(),
+        Stage::Lookup => items
+            .into_iter()
+            .map(|i| with(i, i.value.wrapping_add(rule(i.key % RULES))))
+            .collect(),
         Stage::Deduplicate => {
             let mut seen = BTreeSet::new();
             let first = |i: &Item| seen.insert((i.key, i.value));
             let firsts = items.into_iter().filter(first);
-            firsts.map(|i| Item { key: i.key, value: i.value, id: 0 }).collect()
+            firsts
+                .map(|i| Item {
+                    key: i.key,
+                    value: i.value,
+                    id: 0,
+                })
+                .collect()
         }
     }
 }
 
 /// An item several times.
-pub fn repeat(item: Item, times: u64) -> impl Iterator<Item = Item> {
-    (0..times).map(move |i| Item { value: item.value.wrapping_add(i as i64), ..item })
+pub(crate) fn repeat(item: Item, times: u64) -> impl Iterator<Item = Item> {
+    (0..times).map(move |i| Item {
+        value: item.value.wrapping_add(i as i64),
+        ..item
+    })
 }
 
 /// What [`Stage::Remember`] keeps of a key, in plain collections.
@@ -237,12 +286,16 @@ impl Memory {
         }
         self.sum = self.sum.wrapping_add(item.value);
         self.least = Some(self.least.map_or(item.value, |least| least.min(item.value)));
-        if is_ordered { digest(self.count, self.recent.len(), in_class, self.sum, self.least) } else { item.value }
+        if is_ordered {
+            digest(self.count, self.recent.len(), in_class, self.sum, self.least)
+        } else {
+            item.value
+        }
     }
 }
 
 /// What [`Stage::Remember`] makes of its states.
-pub fn digest(count: i64, recent: usize, in_class: i64, sum: i64, least: Option<i64>) -> i64 {
+pub(crate) fn digest(count: i64, recent: usize, in_class: i64, sum: i64, least: Option<i64>) -> i64 {
     let recent = i64::try_from(recent).unwrap_or(0);
     [count, recent, in_class, sum, least.unwrap_or(0)]
         .into_iter()
