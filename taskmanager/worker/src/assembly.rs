@@ -21,11 +21,11 @@ use crate::{
     clock::Clock,
     executor::Assembly,
     head::ChainHead,
+    metrics::TaskMetricsEntry,
     program::{AnyPush, BuiltNode, Discovery, JobProgram, NodeParts},
     restore,
     segments::Segments,
     task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskParts},
-    worker::TaskMetricsEntry,
 };
 
 /// What a worker's share is made from.

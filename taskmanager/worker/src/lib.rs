@@ -10,6 +10,7 @@ mod clock;
 mod executor;
 mod head;
 mod ledger;
+mod metrics;
 mod participant;
 mod program;
 mod restore;
@@ -22,9 +23,10 @@ mod watermarks;
 mod worker;
 
 pub use head::{ChainHead, TaskHead};
+pub use metrics::{TaskMetricsEntry, WorkerMetrics};
 pub use program::{
     AnyPort, AnyPush, AttachSides, BuiltNode, Discovery, JobProgram, NodeFactory, NodeParts, NodeProgram,
     Port, operator, sink, source, source_with_sides, two_input_operator,
 };
 pub use source_node::{Polled, SourceHead};
-pub use worker::{TaskMetricsEntry, Worker, WorkerError, WorkerMetrics, WorkerOptions};
+pub use worker::{Worker, WorkerError, WorkerOptions};
