@@ -33,6 +33,8 @@ struct Measured {
     without: Vec<Phase>,
     checkpoints: u64,
     failed: u64,
+    /// The last checkpoint under load, in words.
+    last: String,
     threads: u64,
 }
 
@@ -50,11 +52,20 @@ impl Measured {
             without: Vec::new(),
             checkpoints: with.status().completed_checkpoints,
             failed: 0,
+            last: String::new(),
             threads: Status::Threads.read().unwrap_or(0),
         };
         let each = CHECKPOINT_INTERVAL * (CYCLE as u32 / RUNS as u32 + 1);
         for _ in 0..RUNS {
             measured.with.push(with.phase(each)?);
+            if let Some(last) = with.status().last_checkpoint {
+                measured.last = format!(
+                    "the last one wrote {:.0} MB in {:.2} s and stood still for {} us",
+                    last.written_bytes as f64 / 1e6,
+                    last.duration.as_secs_f64(),
+                    last.longest_sync_us
+                );
+            }
             measured.without.push(without.phase(WITHOUT)?);
         }
         let status = with.status();
@@ -98,13 +109,14 @@ impl Measured {
             cpu_seconds: self.with.iter().map(|phase| phase.usage.cpu.as_secs_f64()).sum(),
             threads: self.threads,
             note: format!(
-                "{:.1} : {:.1} M updates / CPU s of the executor; {:.2} x by CPU of all threads, {:.2} x by the wall; {} checkpoints, {} failed",
+                "{:.1} : {:.1} M updates / CPU s of the executor; {:.2} x by CPU of all threads, {:.2} x by the wall; {} checkpoints, {} failed, {}",
                 rate(&self.with),
                 rate(&self.without),
                 process.median,
                 wall.median,
                 self.checkpoints,
-                self.failed
+                self.failed,
+                self.last
             ),
         }
     }
