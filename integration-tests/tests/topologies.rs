@@ -208,3 +208,75 @@ fn one_record_larger_than_the_window() {
         assert_eq!(collected, (0..12).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn who_holds_back_whom_is_told() {
+    let env = Env::new("slow");
+    numbers(&env, u64::MAX)
+        .rebalance()
+        .inspect(|_| {
+            let mut spent = std::hint::black_box(1u64);
+            (0..5_000).for_each(|_| spent = std::hint::black_box(spent.rotate_left(3)));
+        })
+        .discard("out");
+    let job = env.build().expect("the job is valid");
+    let running = job
+        .start(RunOptions::in_memory().parallelism(1))
+        .expect("the job starts");
+    // The source is chain 0, its slow consumer chain 1; counters name chains from 1 on.
+    let is_told = || {
+        let tasks = running.metrics();
+        let source = tasks.iter().find(|task| task.is_source);
+        source.is_some_and(|source| {
+            source.metrics.held_back_by.get() == 2 && source.metrics.backpressured_ns.get() > 0
+        })
+    };
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
+    while !is_told() {
+        assert!(
+            std::time::Instant::now() < patience,
+            "nobody was told: {:?}",
+            running.metrics()
+        );
+        std::thread::yield_now();
+    }
+    running.cancel().expect("the job can be cancelled");
+    running.join().expect("it ends");
+}
+
+#[test]
+fn a_finished_source_does_not_stop_checkpoints_of_a_running_one() {
+    let env = Env::new("mixed");
+    let short = env.source(
+        "short",
+        GeneratorSource::new(|_seed, sequence| sequence).count(10),
+    );
+    let long = env.source(
+        "long",
+        GeneratorSource::new(|_seed, sequence| sequence).rate(10_000),
+    );
+    short
+        .union(long)
+        .key_by(|n| n % 5)
+        .reduce("sums", |a, b| *a += b, Emit::EveryRecord)
+        .discard("out");
+    let options = RunOptions::in_memory()
+        .parallelism(2)
+        .checkpoint_interval(Duration::from_millis(5));
+    let running = env
+        .build()
+        .expect("the job is valid")
+        .start(options)
+        .expect("the job starts");
+    // The short source has ended long before the twentieth checkpoint.
+    let status = running.wait_until(|status| status.completed_checkpoints >= 20);
+    assert!(
+        status.completed_checkpoints >= 20 && status.outcome.is_none(),
+        "{status:?}"
+    );
+    running.suspend().expect("the job can be suspended");
+    assert!(matches!(
+        running.join().expect("it suspends"),
+        Outcome::Suspended { .. }
+    ));
+}

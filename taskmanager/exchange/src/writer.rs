@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -37,11 +37,12 @@ pub struct WriterOptions {
     pub producer: u32,
 }
 
-/// Whether a writer holds records back, and since when. Shared with the task, which does not know the record's type.
+/// Whether a writer holds records back, since when, and whether its consumers hold it back. Shared with the task, which does not know the record's type.
 #[derive(Debug, Default)]
 pub struct WriterStatus {
     /// Nanoseconds after the process's first look at the clock, plus one; 0 when nothing is buffered.
     since: AtomicU64,
+    blocked: AtomicBool,
 }
 
 impl WriterStatus {
@@ -52,6 +53,12 @@ impl WriterStatus {
             0 => None,
             since => Some(origin() + Duration::from_nanos(since - 1)),
         }
+    }
+
+    /// Whether some consumer had no room when the writer was last asked.
+    #[inline]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
     }
 
     fn set(&self, buffered: bool) {
@@ -160,9 +167,12 @@ impl<T> EdgeWriter<T> {
     }
 
     fn flow(&self) -> Flow {
-        self.targets
+        let flow = self
+            .targets
             .iter()
-            .fold(Flow::Ready, |flow, target| flow.and(target.flow))
+            .fold(Flow::Ready, |flow, target| flow.and(target.flow));
+        self.status.blocked.store(flow == Flow::Blocked, Relaxed);
+        flow
     }
 
     fn error(&self, error: ChannelError) -> ChainError {

@@ -25,7 +25,7 @@ use crate::{
     program::{AnyPush, BuiltNode, Discovery, JobProgram, NodeParts},
     restore,
     segments::Segments,
-    task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskParts},
+    task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskOutput, TaskParts},
 };
 
 /// What a worker's share is made from.
@@ -143,6 +143,7 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
                 segments: segments.clone(),
                 writers: take(&mut ends.writers, plan.outputs(task.vertex), task.index),
                 readers: take(&mut ends.readers, plan.inputs(task.vertex), task.index),
+                outputs: Vec::new(),
             };
             assemblies.push(Box::new(move || builder.build()));
         }
@@ -339,6 +340,7 @@ struct TaskBuilder {
     segments: Option<Arc<Segments>>,
     writers: HashMap<u32, Vec<SenderEnd>>,
     readers: HashMap<u32, Vec<ReceiverEnd>>,
+    outputs: Vec<TaskOutput>,
 }
 
 /// Why a task could not be built.
@@ -419,6 +421,7 @@ impl TaskBuilder {
             clock,
             probe,
             metrics: Arc::clone(&self.metrics),
+            outputs: std::mem::take(&mut self.outputs),
             faults: self.parts.faults.clone(),
         }))
     }
@@ -506,6 +509,10 @@ impl TaskBuilder {
                 let writer = code(&self.parts.program, &plan, edge)
                     .writer(ends, options)
                     .map_err(|error| BuildError::Other(error.to_string()))?;
+                self.outputs.push(TaskOutput {
+                    status: writer.status,
+                    consumer: edge.to_vertex,
+                });
                 Ok(writer.push)
             })
             .collect()

@@ -7,13 +7,13 @@ use std::{sync::Arc, task::Waker};
 
 use tidegate_core::{
     Barrier, CheckpointId, Control, EventTime, Faults, Flow, OperatorUid, ProcessingTime, Severity,
-    TARGET_RECORDS, TaskError, TaskId, TaskProbe,
+    TARGET_RECORDS, TaskError, TaskId, TaskProbe, VertexId,
     chain::ChainError,
     metrics::TaskMetrics,
     sink::PrepareResult,
     source::{SourceStatus, Split},
 };
-use tidegate_exchange::Polled;
+use tidegate_exchange::{Polled, WriterStatus};
 
 pub(crate) use self::feed::{EdgeFeed, Feed, SourceState, TaskInput};
 use crate::{
@@ -99,6 +99,7 @@ pub(crate) struct Task {
     clock: Clock,
     probe: Arc<TaskProbe>,
     metrics: Arc<TaskMetrics>,
+    outputs: Vec<TaskOutput>,
     faults: Faults,
     flushed_at_ns: u64,
     blocked_since_ns: Option<u64>,
@@ -114,7 +115,14 @@ pub(crate) struct TaskParts {
     pub(crate) clock: Clock,
     pub(crate) probe: Arc<TaskProbe>,
     pub(crate) metrics: Arc<TaskMetrics>,
+    pub(crate) outputs: Vec<TaskOutput>,
     pub(crate) faults: Faults,
+}
+
+/// One edge out of a task, as far as the task can see it.
+pub(crate) struct TaskOutput {
+    pub(crate) status: Arc<WriterStatus>,
+    pub(crate) consumer: VertexId,
 }
 
 impl Task {
@@ -133,6 +141,7 @@ impl Task {
             clock: parts.clock,
             probe: parts.probe,
             metrics: parts.metrics,
+            outputs: parts.outputs,
             faults: parts.faults,
             flushed_at_ns: 0,
             blocked_since_ns: None,
@@ -233,6 +242,9 @@ impl Task {
         }
         if self.flow == Flow::Blocked {
             self.blocked_since_ns = Some(ended_ns);
+            if let Some(output) = self.outputs.iter().find(|output| output.status.is_blocked()) {
+                self.metrics.held_back_by.set(u64::from(output.consumer.0) + 1);
+            }
         }
         ran
     }
