@@ -18,7 +18,7 @@ struct House {
 impl House {
     fn look() -> Self {
         let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--all-features", "--offline"])
+            .args(["metadata", "--format-version", "1", "--offline"])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .output()
             .expect("cargo runs");
