@@ -18,6 +18,50 @@ pub(super) enum Plan {
     Write(BlockKind),
 }
 
+/// How large a piece of [`Records`] gets.
+const PIECE_BYTES: usize = 8 * 1024;
+
+/// Encoded records, in pieces that do not move when more come.
+///
+/// Writes spread evenly over the key groups, so with one growing buffer each, those of a thousand groups would be moved
+/// to twice the size within a few batches of each other, and whoever writes would stand still for as long.
+#[derive(Default)]
+pub(super) struct Records {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+}
+
+impl Records {
+    /// Where the next record is encoded.
+    #[inline]
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.last.len() + PIECE_BYTES / 16 > self.last.capacity() {
+            self.begin_piece();
+        }
+        &mut self.last
+    }
+
+    #[cold]
+    fn begin_piece(&mut self) {
+        if !self.last.is_empty() {
+            self.full.push(std::mem::take(&mut self.last));
+        }
+        self.last.reserve_exact(PIECE_BYTES);
+    }
+
+    /// How many bytes there are.
+    pub(super) fn len(&self) -> usize {
+        self.full.iter().map(Vec::len).sum::<usize>() + self.last.len()
+    }
+
+    /// Appends all pieces to `bytes`.
+    pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
+        for piece in self.full.iter().chain([&self.last]) {
+            bytes.extend_from_slice(piece);
+        }
+    }
+}
+
 /// A key group of a table.
 pub(super) struct Group<K> {
     /// The number of live entries.
@@ -31,7 +75,7 @@ pub(super) struct Group<K> {
     /// What the pending scan writes.
     pub(super) plan: Plan,
     /// Records of the pending scan, some of them there before the scan came by.
-    pub(super) records: Vec<u8>,
+    pub(super) records: Records,
     /// Deleted keys of the pending scan whose tombstones had to be stamped anew before it came by.
     pub(super) buried: Vec<u8>,
     /// How many keys that is.
@@ -47,7 +91,7 @@ impl<K> Default for Group<K> {
             unclaimed: 0,
             has_base: false,
             plan: Plan::Skip,
-            records: Vec::new(),
+            records: Records::default(),
             buried: Vec::new(),
             buried_count: 0,
             tombstones: None,
@@ -59,7 +103,7 @@ impl<K> Group<K> {
     /// Forgets what the pending scan has gathered.
     pub(super) fn discard(&mut self) {
         self.plan = Plan::Skip;
-        self.records = Vec::new();
+        self.records = Records::default();
         self.buried = Vec::new();
         self.buried_count = 0;
     }

@@ -51,7 +51,7 @@ impl Scan {
     ) {
         if self.window.takes(entry.stamp, group.plan)
             && let Err(error) =
-                encode_entry::<K, C>(entry, group.plan, self.window.since, state, &mut group.records)
+                encode_entry::<K, C>(entry, group.plan, self.window.since, state, group.records.buffer())
         {
             *failure = Some(error);
         }
@@ -163,7 +163,7 @@ impl<K: Key, C: Cell> Table<K, C> {
         let entries = &self.shards[shard];
         for entry in entries {
             if window.takes(entry.stamp, group.plan) {
-                encode_entry::<K, C>(entry, group.plan, window.since, &self.name, &mut group.records)?;
+                encode_entry::<K, C>(entry, group.plan, window.since, &self.name, group.records.buffer())?;
             }
         }
         Ok(entries.len())
@@ -199,14 +199,14 @@ impl<K: Key, C: Cell> Table<K, C> {
         }
         let records = std::mem::take(&mut group.records);
         group.plan = Plan::Skip;
-        if kind == BlockKind::Delta && records.is_empty() && count == 0 {
+        if kind == BlockKind::Delta && records.len() == 0 && count == 0 {
             return Ok(());
         }
         let mut bytes = Vec::with_capacity(6 + buried.len() + records.len());
         bytes.push(FORMAT);
         encode(&count, &mut bytes).map_err(|error| unserialisable(&self.name, &error))?;
         bytes.extend_from_slice(&buried);
-        bytes.extend_from_slice(&records);
+        records.append_to(&mut bytes);
         out.block(&self.name, self.layout.key_group(index), kind, bytes);
         Ok(())
     }
