@@ -7,7 +7,7 @@ use tidegate_core::{
     Batch, EncodeKey, KeyProbe, KeySelector, KeySpace, Operator, OperatorContext, OperatorError,
     OperatorLifecycle, Output, Progress, TARGET_RECORDS, snapshot::KeyedState,
 };
-use tidegate_state::{Aggregator, Cursor, Table, Value};
+use tidegate_state::{Aggregator, Cursor, Hint, LOOK_AHEAD, Table, Value};
 
 use crate::keyed::{Emit, Keyed, hashes};
 
@@ -21,11 +21,11 @@ pub trait Accumulate<T>: Send + Sync + 'static {
     /// What is emitted.
     type Out: Send + 'static;
 
-    /// Adds a record to its key's value and shows the result to `then`.
+    /// Adds a record to its key's value and shows the result to `then`. The hint is of the record's key.
     fn add<S: KeySelector<T>>(
         &self,
         table: &mut Table<S::Key, Value<Self::Accumulator>>,
-        hash: u64,
+        hint: Hint,
         record: T,
         selector: &S,
         then: impl FnOnce(&Self::Accumulator),
@@ -41,6 +41,8 @@ pub struct Accumulation<T, S: KeySelector<T>, A: Accumulate<T>> {
     accumulate: Arc<A>,
     emit: Emit,
     table: Table<S::Key, Value<A::Accumulator>>,
+    /// Where the keys of the records to come may be found.
+    hints: Vec<Hint>,
     /// How far the results at the end of input have been emitted.
     cursor: Cursor,
     records: PhantomData<fn(T)>,
@@ -53,6 +55,7 @@ impl<T, S: KeySelector<T>, A: Accumulate<T>> Accumulation<T, S, A> {
             accumulate,
             emit,
             table: Table::new(STATE, space),
+            hints: Vec::with_capacity(LOOK_AHEAD),
             cursor: Cursor::default(),
             records: PhantomData,
         }
@@ -126,27 +129,36 @@ where
         let (selector, accumulate) = (&*self.selector, &*self.accumulate);
         let mut position = context.position();
         let hashes = hashes(&mut batch, selector);
-        let records = batch.records.into_iter().zip(hashes);
-        match self.emit {
-            Emit::AtEnd => {
-                for (record, hash) in records {
-                    position.advance();
-                    accumulate.add(&mut self.table, hash, record, selector, |_| ());
+        let mut results = Vec::new();
+        if self.emit == Emit::EveryRecord {
+            results.reserve_exact(batch.records.len());
+        }
+        let mut records = batch.records.into_iter();
+        for hashes in hashes.chunks(LOOK_AHEAD) {
+            self.table.look_ahead(hashes, &mut self.hints);
+            let hints = self.hints.iter().copied();
+            match self.emit {
+                Emit::AtEnd => {
+                    for (hint, record) in hints.zip(records.by_ref()) {
+                        position.advance();
+                        accumulate.add(&mut self.table, hint, record, selector, |_| ());
+                    }
+                }
+                Emit::EveryRecord => {
+                    for (hint, record) in hints.zip(records.by_ref()) {
+                        position.advance();
+                        let key = selector.probe(&record).into_key();
+                        accumulate.add(&mut self.table, hint, record, selector, |accumulator| {
+                            let value = accumulate.result(accumulator);
+                            results.push(Keyed { key, value });
+                        });
+                    }
                 }
             }
-            Emit::EveryRecord => {
-                let mut results = Vec::with_capacity(records.len());
-                for (record, hash) in records {
-                    position.advance();
-                    let key = selector.probe(&record).into_key();
-                    accumulate.add(&mut self.table, hash, record, selector, |accumulator| {
-                        let value = accumulate.result(accumulator);
-                        results.push(Keyed { key, value });
-                    });
-                }
-                drop(position);
-                out.emit_batch(Batch::<Keyed<S::Key, A::Out>>::with_records(batch.times, results));
-            }
+        }
+        drop(position);
+        if self.emit == Emit::EveryRecord {
+            out.emit_batch(Batch::<Keyed<S::Key, A::Out>>::with_records(batch.times, results));
         }
         Ok(Progress::Done)
     }
@@ -167,13 +179,13 @@ where
     fn add<S: KeySelector<T>>(
         &self,
         table: &mut Table<S::Key, Value<T>>,
-        hash: u64,
+        hint: Hint,
         record: T,
         selector: &S,
         then: impl FnOnce(&T),
     ) {
         let probe = selector.probe(&record);
-        match table.get_mut(hash, &probe) {
+        match table.get_mut_at(hint, &probe) {
             Some(value) => {
                 // The probe may borrow from the record, which moves.
                 drop(probe);
@@ -183,7 +195,7 @@ where
             None => {
                 let key = probe.into_key();
                 then(&record);
-                table.insert(hash, key, record);
+                table.insert(hint.hash(), key, record);
             }
         }
     }
@@ -212,13 +224,13 @@ where
     fn add<S: KeySelector<T>>(
         &self,
         table: &mut Table<S::Key, Value<V>>,
-        hash: u64,
+        hint: Hint,
         record: T,
         selector: &S,
         then: impl FnOnce(&V),
     ) {
         let probe = selector.probe(&record);
-        match table.get_mut(hash, &probe) {
+        match table.get_mut_at(hint, &probe) {
             Some(value) => {
                 // The probe may borrow from the record, which moves.
                 drop(probe);
@@ -230,7 +242,7 @@ where
                 let mut value = (self.initial)();
                 (self.function)(&mut value, record);
                 then(&value);
-                table.insert(hash, key, value);
+                table.insert(hint.hash(), key, value);
             }
         }
     }
@@ -254,21 +266,21 @@ where
     fn add<S: KeySelector<T>>(
         &self,
         table: &mut Table<S::Key, Value<A::Acc>>,
-        hash: u64,
+        hint: Hint,
         record: T,
         selector: &S,
         then: impl FnOnce(&A::Acc),
     ) {
         let lifted = self.0.lift(&record);
         let probe = selector.probe(&record);
-        match table.get_mut(hash, &probe) {
+        match table.get_mut_at(hint, &probe) {
             Some(accumulator) => {
                 self.0.combine(accumulator, lifted);
                 then(accumulator);
             }
             None => {
                 then(&lifted);
-                table.insert(hash, probe, lifted);
+                table.insert(hint.hash(), probe, lifted);
             }
         }
     }

@@ -12,7 +12,7 @@ use tidegate_core::{
     CheckpointId, EncodeKey, KeyGroup, KeySpace, Progress,
     snapshot::{BlockKind, Freeze, KeyedState, SnapshotSink},
 };
-use tidegate_state::{BorrowedKey, Table, Value};
+use tidegate_state::{Hint, LOOK_AHEAD, Table, Value};
 
 const BATCH: usize = 1024;
 
@@ -84,21 +84,29 @@ fn table<V: serde::Serialize + serde::de::DeserializeOwned + Send + 'static>() -
 }
 
 /// One batch: hashes first, as the edge does it, then the updates.
-fn update(table: &mut Table<u64, Value<u64>>, batch: &[u64], hashes: &mut Vec<u64>) {
+fn update(table: &mut Table<u64, Value<u64>>, batch: &[u64], hashes: &mut Vec<u64>, hints: &mut Vec<Hint>) {
     hashes.clear();
     hashes.extend(batch.iter().map(EncodeKey::key_hash));
-    for (key, hash) in batch.iter().zip(hashes.iter()) {
-        let probe = BorrowedKey { key, hash: *hash };
-        table.update(*hash, probe, || 0, |sum| *sum = sum.wrapping_add(*key));
+    let mut records = batch.iter();
+    for hashes in hashes.chunks(LOOK_AHEAD) {
+        table.look_ahead(hashes, hints);
+        for (hint, key) in hints.iter().zip(records.by_ref()) {
+            match table.get_mut_at(*hint, key) {
+                Some(sum) => *sum = sum.wrapping_add(*key),
+                None => {
+                    table.insert(hint.hash(), *key, *key);
+                }
+            }
+        }
     }
 }
 
 fn sum(keys: &[u64]) -> Duration {
     let mut table = table();
-    let mut hashes = Vec::new();
+    let (mut hashes, mut hints) = (Vec::new(), Vec::new());
     let start = cpu_time();
     for batch in keys.chunks(BATCH) {
-        update(&mut table, batch, &mut hashes);
+        update(&mut table, batch, &mut hashes, &mut hints);
     }
     let time = cpu_time() - start;
     black_box(table);
@@ -136,14 +144,14 @@ fn with_checkpoints(name: &str, keys: u64, input: &[u64]) {
     for key in 0..keys {
         table.get_or_insert_with(key.key_hash(), key, || 0);
     }
-    let mut hashes = Vec::new();
+    let (mut hashes, mut hints) = (Vec::new(), Vec::new());
     let mut run = |interval: Option<Duration>, next: &mut u64| {
         let (mut longest, mut bytes, mut claimed, mut checkpoints) = (Duration::ZERO, 0, None, 0);
         let (mut freezes, mut scanning) = (Duration::ZERO, false);
         let start = cpu_time();
         let mut last_freeze = Instant::now();
         for batch in input.chunks(BATCH) {
-            update(&mut table, batch, &mut hashes);
+            update(&mut table, batch, &mut hashes, &mut hints);
             let now = Instant::now();
             let is_due = interval.is_some_and(|interval| now - last_freeze >= interval);
             if scanning {

@@ -1,15 +1,21 @@
 //! Where a key's hash leads: to a key group, to a shard of it, and to a place in that shard's hash table.
 //!
-//! A key group is cut into eight shards of *unequal* shares of the key space, the powers of the eighth root of two. Hash tables double when they are full; were all of a job's tables of one size, they would all
-//! double at the same number of keys and stand nearly half empty right after. With these shares they double one after
-//! another, so the memory per key stays near its mean at any number of keys. Jobs with few key groups
-//! get more shards in each, so that no table is ever large enough for its growth to be felt.
+//! A key group is cut into eight shards of *unequal* shares of the key space, the powers of the eighth root of two. Hash
+//! tables double when they are full; were all of a job's tables of one size, they would all double at the same number of
+//! keys and stand nearly half empty right after. With these shares they double one after another, so the memory per key
+//! stays near its mean at any number of keys. Jobs with few key groups get more shards in each, so that no table is ever
+//! large enough for its growth to be felt.
 //!
-//! Bits of the hash: 16 to 23 choose the shard's share, 23 to 33 the run of shards in jobs with few key groups, the
-//! upper ones of 16 to 48 the key group (see `KeySpace::group_of`), and the rest the place in the table. Entries keep
-//! those last 32 bits, so a table grows without looking at keys.
+//! Bits 16 to 48 of the hash, as a fraction of the key space, choose the key group (see `KeySpace::group_of`); how far
+//! into the group the fraction reaches chooses the run of shards, in jobs with few key groups, and the share. The other
+//! 32 bits choose the place in the shard's table. Entries keep those, so a table grows without looking at keys.
 
 use tidegate_core::{KeyGroup, KeyGroupRange, KeySpace};
+
+/// A group, or a run of its shards, is made of this many equal parts.
+const PARTS: usize = 1 << PART_BITS;
+
+const PART_BITS: u32 = 7;
 
 /// How many of 128 equal parts of the hash space each of a group's eight shards takes.
 const WEIGHTS: [usize; SHARES] = [12, 13, 14, 15, 16, 18, 19, 21];
@@ -19,10 +25,10 @@ const SHARES: usize = 1 << SHARE_BITS;
 const SHARE_BITS: u32 = 3;
 
 /// Which shard takes each of 128 equal parts of the hash space.
-const SHARE_OF_PART: [u8; 128] = {
-    let mut shares = [0; 128];
+const SHARE_OF_PART: [u8; PARTS] = {
+    let mut shares = [0; PARTS];
     let (mut share, mut part, mut taken) = (0, 0, 0);
-    while part < 128 {
+    while part < PARTS {
         if taken == WEIGHTS[share] {
             share += 1;
             taken = 0;
@@ -72,12 +78,14 @@ impl Layout {
     /// bounds.
     #[inline]
     pub(crate) fn place(&self, hash: u64) -> Place {
-        let group = self.space.group_of(hash).0.wrapping_sub(self.range.start);
-        let run = ((hash >> 23) as usize) & ((1 << self.run_bits) - 1);
-        let share = usize::from(SHARE_OF_PART[(hash >> 16) as usize & 127]);
+        // The multiplication of `KeySpace::group_of`, for both of its halves.
+        let scaled = u64::from((hash >> 16) as u32) * u64::from(self.space.max_parallelism());
+        let group = ((scaled >> 32) as u32).wrapping_sub(u32::from(self.range.start)) as usize;
+        let part = (scaled as u32 >> (u32::BITS - PART_BITS - self.run_bits)) as usize;
+        let (run, part) = (part >> PART_BITS, part & (PARTS - 1));
         Place {
-            shard: (((usize::from(group) << self.run_bits) | run) << SHARE_BITS) | share,
-            tail: (hash as u32 & 0xffff) | (((hash >> 48) as u32) << 16),
+            shard: (((group << self.run_bits) | run) << SHARE_BITS) | usize::from(SHARE_OF_PART[part]),
+            tail: hash.rotate_left(16) as u32,
         }
     }
 

@@ -38,6 +38,6 @@ pub use state::{
     AggregatingState, KeyedContext, ListState, MapState, ReducingState, RegistryError, StateOptions,
     StateRegistry, ValueState,
 };
-pub use table::{Cursor, Table};
+pub use table::{Cursor, Hint, LOOK_AHEAD, Table};
 pub use timers::{Timer, Timers};
 pub use ttl::{Ttl, TtlUpdate};

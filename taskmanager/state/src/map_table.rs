@@ -157,7 +157,8 @@ impl<K: Key, M: Key, V: Serialize + DeserializeOwned + Send + 'static> MapTable<
         }
     }
 
-    /// Drops what the index still names although it has expired and been swept away: a bounded number of keys.
+    /// Builds the index anew from what has been restored. Between restores it may go on to name map keys that have
+    /// expired and been swept away; reading passes over them.
     fn index_all(&mut self) {
         self.members.iter_mut().for_each(HashTable::clear);
         let mut all = Vec::new();

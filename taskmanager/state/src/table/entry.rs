@@ -1,15 +1,9 @@
 //! One key with its value and its stamp, and the record it becomes.
 
 use serde::Serialize;
-use tidegate_core::{
-    Key,
-    snapshot::{BlockKind, StateError},
-};
+use tidegate_core::snapshot::{BlockKind, StateError};
 
-use super::{
-    group::{Group, Plan},
-    scan::Scan,
-};
+use super::group::Plan;
 use crate::{cell::Cell, codec::encode, interval::Stamp};
 
 /// The record that follows is the whole value.
@@ -52,30 +46,6 @@ impl Window {
                 Plan::Write(BlockKind::Delta) => stamp > self.since,
                 Plan::Skip => false,
             }
-    }
-}
-
-/// What the first write to an entry in an interval has to take note of.
-pub(super) struct Writes<'a, K> {
-    pub(super) group: &'a mut Group<K>,
-    /// The last write to the entry's shard.
-    pub(super) written: &'a mut Stamp,
-    /// The pending scan, if it has not reached the shard.
-    pub(super) scan: Option<&'a Scan>,
-    pub(super) state: &'a str,
-    pub(super) failure: &'a mut Option<StateError>,
-}
-
-impl<K: Key> Writes<'_, K> {
-    /// Stamps an entry, having it serialised first if the pending scan wants it as it was.
-    #[inline]
-    pub(super) fn note<C: Cell>(self, entry: &mut Entry<K, C::Value>, current: Stamp) {
-        if let Some(scan) = self.scan {
-            scan.preserve::<K, C>(entry, self.group, self.state, self.failure);
-        }
-        entry.stamp = current;
-        *self.written = current;
-        self.group.changed += 1;
     }
 }
 

@@ -50,8 +50,13 @@ impl Scan {
         failure: &mut Option<StateError>,
     ) {
         if self.window.takes(entry.stamp, group.plan)
-            && let Err(error) =
-                encode_entry::<K, C>(entry, group.plan, self.window.since, state, group.records.buffer())
+            && let Err(error) = encode_entry::<K, C>(
+                entry,
+                group.plan,
+                self.window.since,
+                state,
+                group.records.buffer(),
+            )
         {
             *failure = Some(error);
         }
@@ -163,7 +168,13 @@ impl<K: Key, C: Cell> Table<K, C> {
         let entries = &self.shards[shard];
         for entry in entries {
             if window.takes(entry.stamp, group.plan) {
-                encode_entry::<K, C>(entry, group.plan, window.since, &self.name, group.records.buffer())?;
+                encode_entry::<K, C>(
+                    entry,
+                    group.plan,
+                    window.since,
+                    &self.name,
+                    group.records.buffer(),
+                )?;
             }
         }
         Ok(entries.len())
