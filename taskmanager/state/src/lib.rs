@@ -14,6 +14,7 @@ mod cell;
 pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod estimate;
 mod interval;
 mod layout;
 mod list;

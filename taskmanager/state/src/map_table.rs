@@ -13,6 +13,7 @@ use tidegate_core::{
 
 use crate::{
     cell::{Timed, Touched, Value},
+    estimate,
     scoped::{Scoped, ScopedProbe},
     table::{Cursor, Table},
     ttl::Ttl,
@@ -219,18 +220,9 @@ impl<K: Key, M: Key, V: Serialize + DeserializeOwned + Send + 'static> KeyedStat
     }
 
     fn memory_bytes(&self) -> u64 {
-        let index: usize = self
-            .members
-            .iter()
-            .map(|group| {
-                group.allocation_size()
-                    + group
-                        .iter()
-                        .map(|members| members.map_keys.allocation_size())
-                        .sum::<usize>()
-            })
-            .sum();
-        self.table.memory_bytes() + index as u64
+        let index: usize = self.members.iter().map(HashTable::allocation_size).sum();
+        let map_keys = estimate::sum(&self.members, |members| members.map_keys.allocation_size());
+        self.table.memory_bytes() + index as u64 + map_keys
     }
 
     fn entries(&self) -> u64 {

@@ -6,7 +6,7 @@ use tidegate_core::{
 };
 
 use super::{Table, group::Group};
-use crate::{cell::Cell, codec::encode, interval::Stamp, layout::Layout, schema};
+use crate::{cell::Cell, codec::encode, estimate, interval::Stamp, layout::Layout, schema};
 
 impl<K: Key, C: Cell> KeyedState for Table<K, C> {
     fn name(&self) -> &str {
@@ -60,16 +60,12 @@ impl<K: Key, C: Cell> KeyedState for Table<K, C> {
         let shards: usize = self.shards.iter().map(|shard| shard.allocation_size()).sum();
         let headers = self.shards.len() * (size_of::<hashbrown::HashTable<u64>>() + size_of::<Stamp>())
             + self.groups.len() * size_of::<Group<K>>();
-        let values: usize = if std::mem::needs_drop::<C::Value>() {
-            self.shards
-                .iter()
-                .flatten()
-                .map(|entry| C::heap_bytes(&entry.value))
-                .sum()
+        let values = if std::mem::needs_drop::<C::Value>() {
+            estimate::sum(&self.shards, |entry| C::heap_bytes(&entry.value))
         } else {
             0
         };
-        (shards + headers + values) as u64
+        (shards + headers) as u64 + values
     }
 
     fn entries(&self) -> u64 {
