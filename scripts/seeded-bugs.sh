@@ -4,22 +4,31 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export TIDEGATE_CRASH_CASES=${TIDEGATE_CRASH_CASES:-60}
-flags=(--features seeded-bugs --target-dir target/seeded-bugs)
+flags=(--target-dir target/seeded-bugs)
 limit=${TIDEGATE_SEEDED_BUG_LIMIT:-300}
 
 # Which part of the suite is asked, one after the other, until one notices.
 suites_of() {
     case $1 in
-        SkipAlignment | DropBarrier) echo "tidegate-integration-tests" ;;
+        SkipAlignment) echo "tidegate-integration-tests" ;;
+        DropBarrier) echo "tidegate-exchange tidegate-integration-tests" ;;
         CommitBeforeClaim) echo "tidegate-driver tidegate-coordinator tidegate-integration-tests" ;;
         ForgetTombstone | DeltaFromAborted) echo "tidegate-state tidegate-integration-tests" ;;
         ReuseChannelId) echo "tidegate-exchange" ;;
     esac
 }
 
+# The features of a part of the suite: the bugs, and the conformance suite of keyed state.
+features_of() {
+    case $1 in
+        tidegate-state) echo "seeded-bugs,conformance" ;;
+        *) echo "seeded-bugs" ;;
+    esac
+}
+
 echo "building the suite with the bugs in it …"
 for package in tidegate-state tidegate-exchange tidegate-coordinator tidegate-driver tidegate-integration-tests; do
-    cargo test --quiet --no-run -p "$package" "${flags[@]}"
+    cargo test --quiet --no-run -p "$package" --features "$(features_of "$package")" "${flags[@]}"
 done
 
 missed=0
@@ -27,8 +36,8 @@ for bug in SkipAlignment CommitBeforeClaim DropBarrier ForgetTombstone DeltaFrom
     noticed=
     for package in $(suites_of "$bug"); do
         # A job whose barrier is lost never ends: the limit is a way of noticing, too.
-        if ! TIDEGATE_SEEDED_BUG=$bug timeout "$limit" cargo test --quiet -p "$package" "${flags[@]}" --no-fail-fast \
-            >target/seeded-bugs/"$bug.log" 2>&1; then
+        if ! TIDEGATE_SEEDED_BUG=$bug timeout "$limit" cargo test --quiet -p "$package" --features "$(features_of "$package")" \
+            "${flags[@]}" --no-fail-fast >target/seeded-bugs/"$bug.log" 2>&1; then
             noticed=$package
             break
         fi
