@@ -1,6 +1,7 @@
 //! Runs a random job through its deaths to its end.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -14,6 +15,8 @@ use tidegate::{
     options::{CheckpointSettings, JobStore, RestartSettings},
     prelude::*,
 };
+
+use tidegate_core::{Epoch, layout};
 
 use crate::{
     functions::{Deduplicate, Join, Lookup, Remember},
@@ -57,6 +60,13 @@ where
         };
     }
 
+    fn epochs(&self) -> BTreeSet<Epoch> {
+        match self {
+            Self::Memory(collected) => collected.epochs(),
+            Self::Files(_) => BTreeSet::new(),
+        }
+    }
+
     /// What a reader sees who comes now.
     fn records(&self) -> Vec<T> {
         match self {
@@ -93,6 +103,16 @@ impl Outputs {
             diverted: spec.stages.iter().map(|_| Gathered::new(spec.in_files)).collect(),
             totals: Gathered::new(spec.in_files),
         }
+    }
+
+    /// The epochs of everything that sinks in memory have committed.
+    fn epochs(&self) -> BTreeSet<Epoch> {
+        let items = self
+            .diverted
+            .iter()
+            .chain([&self.items])
+            .flat_map(Gathered::epochs);
+        items.chain(self.totals.epochs()).collect()
     }
 
     fn sorted(&self) -> Output {
@@ -247,6 +267,38 @@ fn finish(running: tidegate::Result<RunningJob>, haste: Option<&Faults>) -> tide
     }
 }
 
+/// The epochs that the store has a record of.
+fn claimed(store: &JobStore) -> BTreeSet<Epoch> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime can be had");
+    let objects = runtime
+        .block_on(store.list(layout::EPOCHS))
+        .expect("memory can be listed");
+    objects
+        .iter()
+        .filter_map(|object| layout::parse_epoch(object))
+        .collect()
+}
+
+/// Every commit belongs to a claimed epoch, and the chain of epochs has no gap.
+fn check_epochs(store: &JobStore, outputs: &Outputs) {
+    let (claimed, committed) = (claimed(store), outputs.epochs());
+    assert!(
+        !claimed.is_empty(),
+        "a finished job has claimed its last checkpoint"
+    );
+    assert!(
+        committed.is_subset(&claimed),
+        "{committed:?} were committed, {claimed:?} are claimed"
+    );
+    let numbers: Vec<u64> = claimed.iter().map(|epoch| epoch.0).collect();
+    assert!(
+        numbers.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "the chain {numbers:?} has a gap"
+    );
+}
+
 /// What a job has put out when it has finished at last.
 pub(crate) fn run(spec: &Spec) -> Output {
     let store = JobStore::open("memory://").expect("memory is always there");
@@ -268,6 +320,7 @@ pub(crate) fn run(spec: &Spec) -> Output {
                     Duration::from_secs(10)
                 },
                 tolerable_failures: u32::MAX,
+                retained: if spec.keeps_all { u32::MAX } else { 1 },
                 ..CheckpointSettings::default()
             })
             .restart(RestartSettings::FixedDelay {
@@ -279,7 +332,12 @@ pub(crate) fn run(spec: &Spec) -> Output {
             build(spec, &outputs, &poison, &faults).start(options),
             is_hasty.then_some(&faults),
         ) {
-            Ok(_) => return outputs.sorted(),
+            Ok(_) => {
+                if spec.keeps_all {
+                    check_epochs(&store, &outputs);
+                }
+                return outputs.sorted();
+            }
             Err(Error::Died) => {}
             Err(error) => panic!("run {run} of {spec:?} failed: {error}"),
         }

@@ -75,6 +75,8 @@ pub(crate) struct Spec {
     pub(crate) hasty: bool,
     /// Whether output goes to files, whose commits can die half way, or to memory.
     pub(crate) in_files: bool,
+    /// Whether all checkpoints are retained, so that the chain of epochs can be looked at as a whole, or only the last.
+    pub(crate) keeps_all: bool,
 }
 
 fn stages() -> impl Strategy<Value = Stage> {
@@ -105,9 +107,10 @@ pub(crate) fn specs() -> impl Strategy<Value = Spec> {
         prop::collection::vec(sizes, 5),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.3),
+        any::<bool>(),
     )
         .prop_map(
-            |(count, stages, with_totals, poison, deaths, sizes, hasty, in_files)| Spec {
+            |(count, stages, with_totals, poison, deaths, sizes, hasty, in_files, keeps_all)| Spec {
                 count,
                 stages,
                 with_totals,
@@ -116,6 +119,7 @@ pub(crate) fn specs() -> impl Strategy<Value = Spec> {
                 sizes,
                 hasty,
                 in_files,
+                keeps_all,
             },
         )
 }

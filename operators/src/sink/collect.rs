@@ -1,7 +1,7 @@
 //! Collects records in memory, for tests.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -66,6 +66,11 @@ impl<T> Collected<T> {
     /// How many records have been committed.
     pub fn len(&self) -> usize {
         self.commits().values().map(Vec::len).sum()
+    }
+
+    /// The epochs whose records have been committed.
+    pub fn epochs(&self) -> BTreeSet<Epoch> {
+        self.commits().keys().map(|(_, epoch, _)| *epoch).collect()
     }
 
     /// Whether nothing has been committed.
