@@ -154,3 +154,8 @@ pub use tidegate_files as files;
 pub use tidegate_operators as operators;
 /// Keyed state: its handles and the aggregators.
 pub use tidegate_state as state;
+
+/// The job in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
