@@ -26,16 +26,6 @@ pub(crate) fn completion<R>() -> (Completer<R>, Completion<R>) {
     (Completer(Arc::clone(&slot)), Completion(slot))
 }
 
-/// The result of `work`, which runs on a thread of its own.
-pub(crate) fn on_thread<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Completion<R> {
-    let (completer, completion) = completion();
-    // If no thread can be had, the completer is dropped and the waiting end hears of it.
-    let _ = std::thread::Builder::new()
-        .name("tidegate-files".into())
-        .spawn(move || completer.complete(work()));
-    completion
-}
-
 impl<R> Completer<R> {
     pub(crate) fn complete(self, result: R) {
         self.fill(Slot::Full(result));
@@ -94,7 +84,9 @@ mod tests {
 
     #[test]
     fn a_result_arrives_and_an_abandoned_one_is_noticed() {
-        assert_eq!(InlineIo::block_on(on_thread(|| 7)), Some(7));
+        let (completer, result) = completion();
+        std::thread::spawn(|| completer.complete(7));
+        assert_eq!(InlineIo::block_on(result), Some(7));
         let (completer, abandoned) = completion::<u32>();
         drop(completer);
         assert_eq!(InlineIo::block_on(abandoned), None);

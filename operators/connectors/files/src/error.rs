@@ -1,6 +1,6 @@
 //! What can go wrong with files, with which file and what to do.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
 use tidegate_core::OperatorError;
 
@@ -23,33 +23,77 @@ pub enum FileError {
         /// The pattern.
         glob: String,
     },
-    /// A file name that cannot be kept in a snapshot.
-    #[error("the name of the input file {path:?} is not valid UTF-8; rename it")]
+    /// A path that cannot be kept in a snapshot.
+    #[error("the path {path:?} is not valid UTF-8; rename what it leads to")]
     Name {
-        /// The file.
+        /// The path.
         path: PathBuf,
+    },
+    /// A location that leads to no store.
+    #[error("cannot use the location {location:?}: {reason}")]
+    Location {
+        /// The location.
+        location: String,
+        /// Why.
+        reason: String,
+    },
+    /// An option that the store does not know.
+    #[error(
+        "the object store has no option {name:?}; look for its name in the documentation of `object_store`"
+    )]
+    Option {
+        /// The option.
+        name: String,
+    },
+    /// An object store that does not let the job do what it must.
+    #[error(
+        "the object store refuses access to {path:?}: {reason}; check the credentials, in the environment or by `store_option`, and what they permit"
+    )]
+    Refused {
+        /// The object.
+        path: String,
+        /// What the store says.
+        reason: String,
+    },
+    /// A bucket or container that is not there.
+    #[error(
+        "there is no bucket for {path:?}: {reason}; create it, or check its name, the region and the endpoint"
+    )]
+    NoBucket {
+        /// The object.
+        path: String,
+        /// What the store says.
+        reason: String,
+    },
+    /// An object store on which nothing can be published exactly once.
+    #[error(
+        "cannot publish to {path:?} exactly once: the object store does not copy only where nothing is: {reason}; for stores like S3 set the option `aws_copy_if_not_exists` to the way it has"
+    )]
+    NoConditionalWrites {
+        /// Where the output was to go.
+        path: String,
+        /// How that showed.
+        reason: String,
     },
     /// A file that could not be read.
     #[error("cannot read {path:?} at byte {offset}: {source}")]
     Read {
         /// The file.
-        path: PathBuf,
+        path: String,
         /// Where in it, decompressed.
         offset: u64,
         /// Why.
         source: io::Error,
     },
-    /// A file that is not what it was when the job started.
+    /// A file that is not what it was when the job first saw it.
     #[error(
-        "the input file {path:?} has {found} bytes and had {expected} when the job first saw it; input files must not shrink while a job reads them"
+        "the input file {path:?} has changed since the job first saw it: {what}; input files must stay as they are while a job reads them"
     )]
-    Shrunk {
+    Changed {
         /// The file.
-        path: PathBuf,
-        /// Its size at the start.
-        expected: u64,
-        /// Its size now.
-        found: u64,
+        path: String,
+        /// What is different.
+        what: String,
     },
     /// A row that is no record, under [`OnMalformed::Fail`](crate::OnMalformed::Fail).
     #[error(
@@ -60,7 +104,7 @@ pub enum FileError {
     #[error("the heading of {path:?} cannot be read: {reason}")]
     Heading {
         /// The file.
-        path: PathBuf,
+        path: String,
         /// Why.
         reason: String,
     },
@@ -70,13 +114,13 @@ pub enum FileError {
     )]
     DiskFull {
         /// The file.
-        path: PathBuf,
+        path: String,
     },
     /// A directory that cannot be written.
     #[error("cannot write to {path:?}: {source}; the output must be a directory that the job may write")]
     Unwritable {
         /// The file or directory.
-        path: PathBuf,
+        path: String,
         /// Why.
         source: io::Error,
     },
@@ -84,7 +128,7 @@ pub enum FileError {
     #[error("cannot write {path:?}: {source}")]
     Write {
         /// The file.
-        path: PathBuf,
+        path: String,
         /// Why.
         source: io::Error,
     },
@@ -104,9 +148,9 @@ pub enum FileError {
     )]
     Missing {
         /// Where it was to go.
-        target: PathBuf,
+        target: String,
         /// Where it was staged.
-        staged: PathBuf,
+        staged: String,
     },
     /// A file that differs from what was staged.
     #[error(
@@ -114,7 +158,7 @@ pub enum FileError {
     )]
     Differs {
         /// The file.
-        path: PathBuf,
+        path: String,
         /// The staged size.
         expected: u64,
         /// The size found.
@@ -127,10 +171,12 @@ pub enum FileError {
         reason: String,
     },
     /// Earlier work on the same files has failed or was given up.
-    #[error("work on {path:?} was given up after an earlier failure; the task has to start again")]
+    #[error("work on {path:?} was given up after an earlier failure: {cause}; the task has to start again")]
     Abandoned {
-        /// The file or the directory.
-        path: PathBuf,
+        /// The file or the folder.
+        path: String,
+        /// The failure.
+        cause: String,
     },
     /// A fault injected by a test.
     #[error("the process died in the middle of a commit")]
@@ -138,8 +184,16 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// Work on `path` whose thread has gone without an answer.
+    pub(crate) fn unanswered(path: impl Into<String>) -> Self {
+        Self::Abandoned {
+            path: path.into(),
+            cause: "nobody is left to answer".into(),
+        }
+    }
+
     /// The failure to write `path`.
-    pub(crate) fn writing(path: impl Into<PathBuf>, source: io::Error) -> Self {
+    pub(crate) fn writing(path: impl Into<String>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
@@ -150,6 +204,87 @@ impl FileError {
             _ => Self::Write { path, source },
         }
     }
+
+    /// The failure to read `path` at a byte.
+    pub(crate) fn reading(path: impl Into<String>, offset: u64, source: io::Error) -> Self {
+        // What went wrong beneath a decompressor comes through it as it was.
+        source.downcast::<Self>().unwrap_or_else(|source| Self::Read {
+            path: path.into(),
+            offset,
+            source,
+        })
+    }
+
+    /// What a store said when `path` was to be written.
+    pub(crate) fn storing(path: impl Into<String>, error: object_store::Error) -> Self {
+        let path = path.into();
+        Self::refusal(&path, &error).unwrap_or_else(|| Self::writing(path, into_io(error)))
+    }
+
+    /// What a store said when `path` was to be read at a byte.
+    pub(crate) fn fetching(path: impl Into<String>, offset: u64, error: object_store::Error) -> Self {
+        let path = path.into();
+        Self::refusal(&path, &error).unwrap_or_else(|| Self::reading(path, offset, into_io(error)))
+    }
+
+    /// The errors that somebody has to put right before the job can go on.
+    fn refusal(path: &str, error: &object_store::Error) -> Option<Self> {
+        use object_store::Error as Store;
+        let (path, reason) = (path.to_owned(), reasons(error));
+        match error {
+            // A file system that refuses says so as the operating system does.
+            _ if io_kind(error).is_some() => None,
+            Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
+                Some(Self::Refused { path, reason })
+            }
+            _ if ["NoSuchBucket", "ContainerNotFound"]
+                .iter()
+                .any(|code| reason.contains(code)) =>
+            {
+                Some(Self::NoBucket { path, reason })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What the operating system said, if it was asked.
+pub(crate) fn io_kind(error: &object_store::Error) -> Option<io::ErrorKind> {
+    Some(os_error(error)?.kind())
+}
+
+/// The cause that is the operating system's.
+pub(crate) fn os_error(error: &object_store::Error) -> Option<&io::Error> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<io::Error>() {
+            Some(found) if found.raw_os_error().is_some() => return Some(found),
+            _ => cause = error.source(),
+        }
+    }
+    None
+}
+
+fn into_io(error: object_store::Error) -> io::Error {
+    match (io_kind(&error), &error) {
+        (Some(kind), _) => io::Error::new(kind, error),
+        (None, object_store::Error::NotFound { .. }) => io::Error::new(io::ErrorKind::NotFound, error),
+        (None, _) => io::Error::other(error),
+    }
+}
+
+/// An error with its causes, each once: some name theirs and some do not.
+fn reasons(error: &dyn Error) -> String {
+    let mut reasons = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !reasons.contains(&reason) {
+            reasons = format!("{reasons}: {reason}");
+        }
+        cause = error.source();
+    }
+    reasons
 }
 
 impl From<FileError> for OperatorError {

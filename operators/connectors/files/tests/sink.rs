@@ -230,6 +230,7 @@ fn a_failed_write_fails_the_preparation_and_then_the_writer() {
     let sink = FileSink::json_lines(directory.path());
     let mut writer = writer(&sink, 1).unwrap();
     fs::remove_dir_all(directory.path().join(".staging")).unwrap();
+    fs::write(directory.path().join(".staging"), "no folder").unwrap();
     let told = writer
         .write(vec![1].into())
         .map(|_| ())

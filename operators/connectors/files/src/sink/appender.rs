@@ -1,26 +1,24 @@
-//! Appends to staged files on a thread where blocking is allowed, a bounded number of buffers behind the executor.
+//! Writes staged files on a thread where blocking is allowed, a bounded number of buffers behind the executor.
 
 use std::{
     collections::VecDeque,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
 
+use futures::executor::block_on;
 use tidegate_core::{Flow, Io};
 
-use super::{
-    commit::Staged,
-    paths::{PartId, StagingArea},
-};
-use crate::{FileError, completion::Completer};
+use super::{commit::Staged, leftovers::Leftovers, output::StagingArea, part::OpenPart, paths::PartId};
+use crate::{Compression, FileError, completion::Completer};
 
 /// How many buffers may wait for the disk before the writer asks for no more records.
 const QUEUED_BUFFERS: usize = 4;
 
 /// What is to be done with files, in order.
 pub(super) enum Job {
+    /// See whether files can be staged and published, with one of this name.
+    Probe(String),
     /// Remove what earlier attempts have left behind.
     Collect(Leftovers),
     /// Append to a part; the first time makes its file.
@@ -29,23 +27,6 @@ pub(super) enum Job {
     Close(PartId),
     /// Make all closed parts durable and say which they are.
     Prepare(Completer<Result<Vec<Staged>, FileError>>),
-}
-
-/// What a task of this attempt may remove.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Leftovers {
-    pub(super) attempt: u32,
-    pub(super) task: u32,
-    pub(super) parallelism: u32,
-}
-
-impl Leftovers {
-    /// Whether a staged file is left over. Only what is of earlier attempts can be, and each of those is looked after by
-    /// one task: its own, or the first one where there are fewer tasks now.
-    fn include(self, id: PartId) -> bool {
-        let keeper = if id.task < self.parallelism { id.task } else { 0 };
-        id.attempt < self.attempt && keeper == self.task
-    }
 }
 
 /// The way to the files of one task.
@@ -75,12 +56,13 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Appender {
-    pub(super) fn new(io: Arc<dyn Io>, area: StagingArea) -> Self {
+    pub(super) fn new(io: Arc<dyn Io>, area: StagingArea, compression: Compression) -> Self {
         let files = Files {
             area,
+            compression,
             open: None,
             closed: Vec::new(),
-            has_failed: false,
+            failure: None,
         };
         let shared = Shared {
             jobs: VecDeque::new(),
@@ -135,7 +117,7 @@ fn work(shared: &Mutex<Shared>, mut files: Box<Files>) {
             return;
         };
         drop(state);
-        let failed = files.run(job).err();
+        let failed = block_on(files.run(job)).err();
         let mut state = lock(shared);
         if failed.is_some() {
             // The writer fails with the first cause; the rest follows from it.
@@ -153,32 +135,31 @@ fn work(shared: &Mutex<Shared>, mut files: Box<Files>) {
 /// The files of one task that are being written.
 struct Files {
     area: StagingArea,
+    compression: Compression,
     open: Option<OpenPart>,
-    closed: Vec<OpenPart>,
-    /// A job has failed: parts may lack bytes, so nothing is prepared any more.
-    has_failed: bool,
-}
-
-struct OpenPart {
-    id: PartId,
-    file: File,
-    size: u64,
-    checksum: u32,
+    closed: Vec<Staged>,
+    /// How a job has failed: parts may lack bytes, so nothing is prepared any more.
+    failure: Option<String>,
 }
 
 impl Files {
-    fn run(&mut self, job: Job) -> Result<(), FileError> {
-        let result = self.try_run(job);
-        self.has_failed |= result.is_err();
+    async fn run(&mut self, job: Job) -> Result<(), FileError> {
+        let result = self.try_run(job).await;
+        if let (None, Err(error)) = (&self.failure, &result) {
+            self.failure = Some(error.to_string());
+        }
         result
     }
 
-    fn try_run(&mut self, job: Job) -> Result<(), FileError> {
+    async fn try_run(&mut self, job: Job) -> Result<(), FileError> {
         match job {
-            Job::Collect(leftovers) => self.collect(leftovers),
-            Job::Append(id, bytes) => self.append(id, &bytes),
+            Job::Probe(name) => self.area.probe(&name).await,
+            Job::Collect(leftovers) => leftovers.collect(&self.area).await,
+            Job::Append(id, bytes) => self.append(id, bytes).await,
             Job::Close(id) => {
-                self.closed.extend(self.open.take_if(|part| part.id == id));
+                if let Some(part) = self.open.take_if(|part| part.id() == id) {
+                    self.closed.push(part.finish(&self.area).await?);
+                }
                 Ok(())
             }
             Job::Prepare(completer) => {
@@ -188,87 +169,21 @@ impl Files {
         }
     }
 
-    fn collect(&self, leftovers: Leftovers) -> Result<(), FileError> {
-        let failed = |error| FileError::writing(self.area.path(), error);
-        for entry in fs::read_dir(self.area.path()).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let Some(id) = name.to_str().and_then(PartId::parse) else {
-                continue;
-            };
-            if leftovers.include(id) {
-                remove(&self.area, id)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, id: PartId, bytes: &[u8]) -> Result<(), FileError> {
+    async fn append(&mut self, id: PartId, bytes: Vec<u8>) -> Result<(), FileError> {
         let part = match &mut self.open {
-            Some(part) if part.id == id => part,
-            open => {
-                let file = create(&self.area, id)?;
-                open.insert(OpenPart {
-                    id,
-                    file,
-                    size: 0,
-                    checksum: 0,
-                })
-            }
+            Some(part) if part.id() == id => part,
+            open => open.insert(OpenPart::new(&self.area, id, self.compression)?),
         };
-        part.file
-            .write_all(bytes)
-            .map_err(|error| FileError::writing(self.area.part(id), error))?;
-        part.size += bytes.len() as u64;
-        part.checksum = crc32c::crc32c_append(part.checksum, bytes);
-        Ok(())
+        part.add(&self.area, bytes).await
     }
 
     fn prepare(&mut self) -> Result<Vec<Staged>, FileError> {
-        if self.has_failed {
+        if let Some(cause) = &self.failure {
             return Err(FileError::Abandoned {
-                path: self.area.path().to_path_buf(),
+                path: self.area.0.name.clone(),
+                cause: cause.clone(),
             });
         }
-        for part in &self.closed {
-            let synced = part.file.sync_all();
-            synced.map_err(|error| FileError::writing(self.area.part(part.id), error))?;
-        }
-        if !self.closed.is_empty() {
-            sync_directory(self.area.path()).map_err(|error| FileError::writing(self.area.path(), error))?;
-        }
-        let staged = |part: OpenPart| Staged {
-            id: part.id,
-            size: part.size,
-            checksum: part.checksum,
-        };
-        Ok(self.closed.drain(..).map(staged).collect())
+        Ok(std::mem::take(&mut self.closed))
     }
-}
-
-/// Makes a staged file. One of the same name is of a run whose attempts were counted anew: it is unlinked and never
-/// written to, because it may be published already and share its contents with the published file.
-fn create(area: &StagingArea, id: PartId) -> Result<File, FileError> {
-    let path = area.part(id);
-    let open = || OpenOptions::new().write(true).create_new(true).open(&path);
-    let file = match open() {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            remove(area, id)?;
-            open()
-        }
-        result => result,
-    };
-    file.map_err(|error| FileError::writing(&path, error))
-}
-
-fn remove(area: &StagingArea, id: PartId) -> Result<(), FileError> {
-    let path = area.part(id);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::writing(path, error)),
-        _ => Ok(()),
-    }
-}
-
-/// Makes the names in a directory durable.
-pub(super) fn sync_directory(path: &std::path::Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }

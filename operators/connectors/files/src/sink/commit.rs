@@ -1,22 +1,22 @@
 //! Publishes staged files.
 //!
-//! A staged file and its final name are two names of one file for a moment: the final one is linked, which fails if it
-//! exists, and then the staged one is removed. So a commit that was interrupted anywhere can be repeated:
+//! A staged file gets its final name by a link or a copy that is made only where nothing is, and then the staged one is
+//! removed. So a commit that was interrupted anywhere can be repeated:
 //!
 //! | staged | final | |
 //! |---|---|---|
-//! | there | not there | link, remove |
+//! | there | not there | copy, remove |
 //! | there | there, as staged | remove |
 //! | not there | there, as staged | done before |
 //! | not there | not there | error: somebody removed it |
 //! | any | there, otherwise | error: somebody changed it |
 
-use std::{
-    fs::{self, File},
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::io;
 
+use futures::TryStreamExt;
+use object_store::{
+    CopyMode, CopyOptions, Error as StoreError, ObjectStore, ObjectStoreExt, path::Path as Key,
+};
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
     BoxFuture, FaultPoint, Faults, OperatorError,
@@ -24,14 +24,10 @@ use tidegate_core::{
 };
 
 use super::{
-    appender::sync_directory,
-    encoder::Format,
-    paths::{PartId, StagingArea, published},
+    output::{Folder, Output, StagingArea},
+    paths::{PartId, published},
 };
-use crate::{FileError, completion::on_thread};
-
-/// How much of a file is read at once to check it.
-const CHECK_BYTES: usize = 256 * 1024;
+use crate::{FileError, error::os_error};
 
 /// A staged file that is complete and durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,24 +52,22 @@ impl Staged {
     }
 }
 
+/// Publishes what writers of the same output staged.
 #[derive(Clone)]
 pub(super) struct FileCommitter {
-    directory: PathBuf,
-    format: Format,
+    output: Output,
     faults: Faults,
 }
 
 impl FileCommitter {
-    pub(super) fn new(directory: PathBuf, format: Format, faults: Faults) -> Self {
-        Self {
-            directory,
-            format,
-            faults,
-        }
+    pub(super) fn new(output: Output, faults: Faults) -> Self {
+        Self { output, faults }
     }
 
-    fn publish_all(&self, request: &CommitRequest) -> Result<(), FileError> {
-        let area = StagingArea::new(&self.directory, &request.lineage, &request.sink);
+    async fn publish_all(&self, request: &CommitRequest) -> Result<(), FileError> {
+        let folder = self.output.folder()?;
+        let area = self.output.area(&request.lineage, &request.sink)?;
+        let extension = self.output.extension();
         let mut done = Vec::new();
         for (n, committable) in request.committables.iter().enumerate() {
             if self.faults.is_dead() {
@@ -86,22 +80,25 @@ impl FileCommitter {
                 request.epoch,
                 request.task,
                 n,
-                self.format.extension(),
+                &extension,
             );
-            let staged_path = area.part(staged.id);
-            if publish(&staged_path, &self.directory.join(name), staged)? == Leaves::Staged {
-                done.push(staged_path);
+            let publication = Publication {
+                area: &area,
+                staged,
+                target: folder.key_of(&name),
+                target_name: folder.name_of(&name),
+            };
+            if publication.publish(&folder).await? == Leaves::Staged {
+                done.push(staged.id);
             }
             if self.faults.strikes(FaultPoint::MidCommit) {
                 return Err(FileError::Died);
             }
         }
-        if done.is_empty() {
-            return Ok(());
+        for id in done {
+            area.0.remove(&id.name()).await?;
         }
-        // The final names must be durable before the staged ones go.
-        sync_directory(&self.directory).map_err(|error| FileError::writing(&self.directory, error))?;
-        done.iter().try_for_each(|staged| remove_staged(staged))
+        Ok(())
     }
 }
 
@@ -109,15 +106,10 @@ impl Committer for FileCommitter {
     fn commit(&self, request: CommitRequest) -> BoxFuture<Result<(), OperatorError>> {
         let committer = self.clone();
         Box::pin(async move {
-            if request.committables.is_empty() {
-                return Ok(());
+            if !request.committables.is_empty() {
+                committer.publish_all(&request).await?;
             }
-            let directory = committer.directory.clone();
-            // Away from the threads that carry the network: checking and syncing may take long.
-            match on_thread(move || committer.publish_all(&request)).await {
-                Some(published) => Ok(published?),
-                None => Err(FileError::Abandoned { path: directory }.into()),
-            }
+            Ok(())
         })
     }
 }
@@ -131,105 +123,120 @@ enum Leaves {
     NothingOfOurs,
 }
 
-/// Gives a staged file its final name, or sees that it has it.
-fn publish(staged_path: &Path, target: &Path, staged: Staged) -> Result<Leaves, FileError> {
-    let found = match fs::metadata(staged_path) {
-        Ok(found) => Some(found.len()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(FileError::writing(staged_path, error)),
-    };
-    if found != Some(staged.size) {
-        // It must have been published before.
-        return match (check(target, staged)?, found) {
-            (Found::AsStaged, _) => Ok(Leaves::NothingOfOurs),
-            (Found::Nothing, None) => Err(FileError::Missing {
-                target: target.to_path_buf(),
-                staged: staged_path.to_path_buf(),
-            }),
-            (Found::Nothing, Some(found)) => Err(FileError::Differs {
-                path: staged_path.to_path_buf(),
-                expected: staged.size,
-                found,
-            }),
-        };
-    }
-    match fs::hard_link(staged_path, target) {
-        Ok(()) => Ok(Leaves::Staged),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            check(target, staged).map(|_| Leaves::Staged)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match check(target, staged)? {
-            // Another commit of the same epoch was faster.
-            Found::AsStaged => Ok(Leaves::NothingOfOurs),
-            Found::Nothing => Err(FileError::writing(target, error)),
-        },
-        Err(error) if has_no_links(&error) => rename(staged_path, target, staged),
-        Err(error) => Err(FileError::writing(target, error)),
-    }
-}
-
-/// Whether the file system has no hard links, as some network and user-space ones.
-fn has_no_links(error: &io::Error) -> bool {
-    /// What Linux says for a link that the file system does not permit (EPERM).
-    const NOT_PERMITTED: i32 = 1;
-    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(NOT_PERMITTED)
-}
-
-/// Publishes by renaming. Without links this is not create-only, but only the committer of a claimed epoch uses the
-/// name, and whatever another one may put there is the same file.
-fn rename(staged_path: &Path, target: &Path, staged: Staged) -> Result<Leaves, FileError> {
-    match check(target, staged)? {
-        Found::AsStaged => Ok(Leaves::Staged),
-        Found::Nothing => match fs::rename(staged_path, target) {
-            Ok(()) => Ok(Leaves::NothingOfOurs),
-            Err(error) => Err(FileError::writing(target, error)),
-        },
-    }
-}
-
 /// What is found under a final name.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Found {
     Nothing,
     AsStaged,
 }
 
-/// Compares a published file with what was staged.
-fn check(path: &Path, staged: Staged) -> Result<Found, FileError> {
-    let reading = |offset, source| FileError::Read {
-        path: path.to_path_buf(),
-        offset,
-        source,
-    };
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        file => file.map_err(|error| reading(0, error))?,
-    };
-    let (mut size, mut checksum) = (0, 0);
-    let mut buffer = vec![0; CHECK_BYTES];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                size += read as u64;
-                checksum = crc32c::crc32c_append(checksum, &buffer[..read]);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(reading(size, error)),
-        }
-    }
-    if (size, checksum) == (staged.size, staged.checksum) {
-        return Ok(Found::AsStaged);
-    }
-    Err(FileError::Differs {
-        path: path.to_path_buf(),
-        expected: staged.size,
-        found: size,
-    })
+/// A staged file on its way to its final name.
+struct Publication<'a> {
+    area: &'a StagingArea,
+    staged: Staged,
+    target: Key,
+    target_name: String,
 }
 
-fn remove_staged(path: &Path) -> Result<(), FileError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::writing(path, error)),
-        _ => Ok(()),
+impl Publication<'_> {
+    /// Gives the staged file its final name, or sees that it has it.
+    async fn publish(&self, folder: &Folder) -> Result<Leaves, FileError> {
+        let store = folder.store.as_ref();
+        let (staged, expected) = (self.area.key_of(self.staged.id), self.staged.size);
+        let found = match store.head(&staged).await {
+            Ok(meta) => Some(meta.size),
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(FileError::storing(self.area.name_of(self.staged.id), error)),
+        };
+        if found != Some(expected) {
+            // It must have been published before.
+            return match (self.check(store).await?, found) {
+                (Found::AsStaged, _) => Ok(Leaves::NothingOfOurs),
+                (Found::Nothing, None) => Err(FileError::Missing {
+                    target: self.target_name.clone(),
+                    staged: self.area.name_of(self.staged.id),
+                }),
+                (Found::Nothing, Some(found)) => Err(FileError::Differs {
+                    path: self.area.name_of(self.staged.id),
+                    expected,
+                    found,
+                }),
+            };
+        }
+        let create = CopyOptions::new().with_mode(CopyMode::Create);
+        match store.copy_opts(&staged, &self.target, create).await {
+            Ok(()) => Ok(Leaves::Staged),
+            Err(error) if has_no_links(&error) => self.rename(store, &staged).await,
+            // Whatever the store says, the place is taken or the staged file is gone; or it did not say that it had
+            // worked, and a copy that another commit of the same epoch made is as good.
+            Err(error) => match (self.check(store).await?, error) {
+                (Found::AsStaged, StoreError::NotFound { .. }) => Ok(Leaves::NothingOfOurs),
+                (Found::AsStaged, _) => Ok(Leaves::Staged),
+                (Found::Nothing, error) => Err(self.failed(error)),
+            },
+        }
     }
+
+    /// Publishes by renaming. Without links this is not create-only, but only the committer of a claimed epoch uses the
+    /// name, and whatever another one may put there is the same file.
+    async fn rename(&self, store: &dyn ObjectStore, staged: &Key) -> Result<Leaves, FileError> {
+        match self.check(store).await? {
+            Found::AsStaged => Ok(Leaves::Staged),
+            Found::Nothing => match store.rename(staged, &self.target).await {
+                Ok(()) => Ok(Leaves::NothingOfOurs),
+                Err(error) => Err(self.failed(error)),
+            },
+        }
+    }
+
+    /// Compares the published file with what was staged.
+    async fn check(&self, store: &dyn ObjectStore) -> Result<Found, FileError> {
+        let answer = match store.get(&self.target).await {
+            Err(StoreError::NotFound { .. }) => return Ok(Found::Nothing),
+            Err(error) => return Err(FileError::fetching(&self.target_name, 0, error)),
+            Ok(answer) => answer,
+        };
+        let found = answer.meta.size;
+        let mut bytes = answer.into_stream();
+        let mut checksum = 0;
+        // What differs in size need not be read.
+        if found == self.staged.size {
+            while let Some(run) = bytes
+                .try_next()
+                .await
+                .map_err(|error| FileError::fetching(&self.target_name, 0, error))?
+            {
+                checksum = crc32c::crc32c_append(checksum, &run);
+            }
+        }
+        if (found, checksum) == (self.staged.size, self.staged.checksum) {
+            return Ok(Found::AsStaged);
+        }
+        Err(FileError::Differs {
+            path: self.target_name.clone(),
+            expected: self.staged.size,
+            found,
+        })
+    }
+
+    fn failed(&self, error: StoreError) -> FileError {
+        match error {
+            StoreError::NotSupported { .. } | StoreError::NotImplemented { .. } => {
+                FileError::NoConditionalWrites {
+                    path: self.target_name.clone(),
+                    reason: error.to_string(),
+                }
+            }
+            error => FileError::storing(&self.target_name, error),
+        }
+    }
+}
+
+/// Whether the file system has no hard links, as some network and user-space ones.
+fn has_no_links(error: &StoreError) -> bool {
+    /// What Linux says for a link that the file system does not permit (EPERM).
+    const NOT_PERMITTED: i32 = 1;
+    os_error(error).is_some_and(|error| {
+        error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(NOT_PERMITTED)
+    })
 }

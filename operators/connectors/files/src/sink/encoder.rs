@@ -1,14 +1,20 @@
 //! Makes bytes of records. Pure.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::FileError;
 
 /// The form of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
+    /// Under a heading or without.
     Csv { heading: bool },
+    /// A JSON value on each line.
     JsonLines,
+    /// Text.
+    Lines,
 }
 
 impl Format {
@@ -16,6 +22,7 @@ impl Format {
         match self {
             Self::Csv { .. } => "csv",
             Self::JsonLines => "jsonl",
+            Self::Lines => "txt",
         }
     }
 
@@ -23,6 +30,7 @@ impl Format {
         match self {
             Self::Csv { .. } => "CSV",
             Self::JsonLines => "JSON",
+            Self::Lines => "a line",
         }
     }
 }
@@ -36,6 +44,8 @@ pub(super) struct Encoder {
 enum Form {
     Csv(Box<csv::Writer<Vec<u8>>>),
     Json(Vec<u8>),
+    /// The lines, and room for one record on its way.
+    Lines(Vec<u8>, Vec<u8>),
 }
 
 impl Encoder {
@@ -43,6 +53,7 @@ impl Encoder {
         let form = match format {
             Format::Csv { heading } => csv_form(heading),
             Format::JsonLines => Form::Json(Vec::new()),
+            Format::Lines => Form::Lines(Vec::new(), Vec::new()),
         };
         Self { format, form }
     }
@@ -63,6 +74,15 @@ impl Encoder {
                 bytes.push(b'\n');
                 Ok(())
             }
+            Form::Lines(lines, record_bytes) => {
+                record_bytes.clear();
+                serde_json::to_writer(&mut *record_bytes, record)
+                    .map_err(|error| failed(error.to_string()))?;
+                let text = line(record_bytes).map_err(failed)?;
+                lines.extend_from_slice(text.as_bytes());
+                lines.push(b'\n');
+                Ok(())
+            }
         }
     }
 
@@ -70,7 +90,7 @@ impl Encoder {
     pub(super) fn len(&self) -> usize {
         match &self.form {
             Form::Csv(writer) => writer.get_ref().len(),
-            Form::Json(bytes) => bytes.len(),
+            Form::Json(bytes) | Form::Lines(bytes, _) => bytes.len(),
         }
     }
 
@@ -79,7 +99,7 @@ impl Encoder {
         match &mut self.form {
             // The heading, if any, is in what is taken.
             Form::Csv(_) => self.replace(csv_form(false)),
-            Form::Json(bytes) => std::mem::take(bytes),
+            Form::Json(bytes) | Form::Lines(bytes, _) => std::mem::take(bytes),
         }
     }
 
@@ -91,8 +111,27 @@ impl Encoder {
     fn replace(&mut self, form: Form) -> Vec<u8> {
         match std::mem::replace(&mut self.form, form) {
             Form::Csv(writer) => writer.into_inner().expect("a vector takes everything"),
-            Form::Json(bytes) => bytes,
+            Form::Json(bytes) | Form::Lines(bytes, _) => bytes,
         }
+    }
+}
+
+/// The line that a JSON value has: text as it is, numbers and truth values as JSON writes them.
+fn line(json: &[u8]) -> Result<Cow<'_, str>, String> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    let text = match json.first() {
+        Some(b'"') => serde_json::from_slice::<Text<'_>>(json).map(|text| text.0),
+        Some(b'[' | b'{' | b'n') | None => {
+            return Err("only text, numbers and truth values have a line; map the records to text".into());
+        }
+        Some(_) => Ok(String::from_utf8_lossy(json)),
+    };
+    match text {
+        Ok(text) if text.contains('\n') || text.ends_with('\r') => {
+            Err("the text holds a line break and would be read back as something else".into())
+        }
+        text => text.map_err(|error| error.to_string()),
     }
 }
 
@@ -122,6 +161,27 @@ mod tests {
         assert_eq!(encoder.finish(), b"2,\n");
         encoder.add(&Row { a: 3, b: None }, 2).unwrap();
         assert_eq!(encoder.finish(), b"a,b\n3,\n");
+    }
+
+    #[test]
+    fn text_is_written_as_it_is_and_what_is_no_line_is_refused() {
+        let mut encoder = Encoder::new(Format::Lines);
+        for (position, record) in ["a \"b\" \\ ü", "", "\ttab"].iter().enumerate() {
+            encoder.add(record, position as u64).unwrap();
+        }
+        encoder.add(&7, 3).unwrap();
+        encoder.add(&true, 4).unwrap();
+        assert_eq!(encoder.take(), "a \"b\" \\ ü\n\n\ttab\n7\ntrue\n".as_bytes());
+        for text in ["a\nb", "a\r"] {
+            let error = encoder.add(&text, 5).unwrap_err().to_string();
+            assert!(
+                error.starts_with("record 5 cannot be written as a line"),
+                "{error}"
+            );
+        }
+        assert!(encoder.add(&[1, 2], 6).is_err());
+        assert!(encoder.add(&None::<u8>, 7).is_err());
+        assert_eq!(encoder.finish(), b"");
     }
 
     #[test]

@@ -3,8 +3,12 @@
 mod appender;
 mod commit;
 mod encoder;
+mod leftovers;
 mod options;
+mod output;
+mod part;
 mod paths;
+mod rolling;
 mod writer;
 
 pub use options::FileSink;

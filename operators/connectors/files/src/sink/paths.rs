@@ -1,17 +1,11 @@
 //! The names of staged and of published files. Pure.
 
-use std::path::{Path, PathBuf};
-
 use serde::{Deserialize, Serialize};
 use tidegate_core::{Epoch, Lineage, OperatorUid};
 
-/// Where files are staged: hidden, so that readers of the directory pass over it, and on the same file system, so that
-/// a file can be published without being copied.
+/// Where files are staged: hidden, so that readers of the folder pass over it, and in the same store, so that a file can
+/// be published without being sent again.
 const STAGING: &str = ".staging";
-
-/// The staged files of one sink in one lineage.
-#[derive(Clone, Debug)]
-pub(super) struct StagingArea(PathBuf);
 
 /// Which staged file of a sink it is: never the same for two attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,23 +16,13 @@ pub(super) struct PartId {
     pub(super) part: u64,
 }
 
-impl StagingArea {
-    pub(super) fn new(directory: &Path, lineage: &Lineage, uid: &OperatorUid) -> Self {
-        let within = directory.join(STAGING);
-        Self(within.join(safe(lineage.as_str())).join(safe(uid.as_str())))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub(super) fn part(&self, id: PartId) -> PathBuf {
-        self.0.join(id.name())
-    }
+/// Where a sink stages files, within the folder of the published ones.
+pub(super) fn staging(lineage: &Lineage, uid: &OperatorUid) -> String {
+    format!("{STAGING}/{}/{}", safe(lineage.as_str()), safe(uid.as_str()))
 }
 
 impl PartId {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         format!("{}-{}-{}.part", self.attempt, self.task, self.part)
     }
 

@@ -1,17 +1,20 @@
 //! Stages the records of one task.
 
-use std::{marker::PhantomData, path::PathBuf, sync::Arc, task::Waker};
+use std::{marker::PhantomData, sync::Arc, task::Waker};
 
 use serde::Serialize;
 use tidegate_core::{
-    Batch, CheckpointId, Flow, OperatorError,
+    Batch, CheckpointId, Flow, OperatorError, ProcessingTime, TaskProbe,
     sink::{Committable, PrepareResult, SinkContext, SinkWriter},
 };
 
 use super::{
-    appender::{Appender, Job, Leftovers},
-    encoder::{Encoder, Format},
-    paths::{PartId, StagingArea},
+    appender::{Appender, Job},
+    encoder::Encoder,
+    leftovers::Leftovers,
+    output::{Output, StagingArea},
+    paths::PartId,
+    rolling::Rolling,
 };
 use crate::{FileError, completion::completion};
 
@@ -24,32 +27,39 @@ pub(super) struct Writer<T> {
     part: PartId,
     /// How much of the current part has been handed over.
     part_bytes: u64,
-    max_part_bytes: u64,
+    /// When the current part got its first record, if it has one.
+    since: Option<ProcessingTime>,
+    rolling: Rolling,
     received: u64,
     leftovers: Option<Leftovers>,
-    staging: PathBuf,
+    staging: String,
+    probe: Arc<TaskProbe>,
     records: PhantomData<fn(T)>,
 }
 
 impl<T: Serialize> Writer<T> {
     pub(super) fn new(
         area: StagingArea,
-        format: Format,
-        max_part_bytes: u64,
+        output: &Output,
+        rolling: Rolling,
         context: &SinkContext<'_>,
     ) -> Self {
-        let staging = area.path().to_path_buf();
+        let staging = area.0.name.clone();
         let (attempt, task) = (context.attempt.0, context.operator.index());
+        let appender = Appender::new(Arc::clone(&context.operator.io), area, output.compression);
+        // Tried at once: a store that cannot be published to is told of by the first call that can.
+        appender.push(Job::Probe(format!("probe-{attempt}-{task}")));
         Self {
-            encoder: Encoder::new(format),
-            appender: Appender::new(Arc::clone(&context.operator.io), area),
+            encoder: Encoder::new(output.format),
+            appender,
             part: PartId {
                 attempt,
                 task,
                 part: 0,
             },
             part_bytes: 0,
-            max_part_bytes,
+            since: None,
+            rolling,
             received: 0,
             leftovers: Some(Leftovers {
                 attempt,
@@ -57,6 +67,7 @@ impl<T: Serialize> Writer<T> {
                 parallelism: context.operator.parallelism,
             }),
             staging,
+            probe: Arc::clone(&context.operator.probe),
             records: PhantomData,
         }
     }
@@ -74,8 +85,8 @@ impl<T: Serialize> Writer<T> {
         if self.part_bytes > 0 {
             self.appender.push(Job::Close(self.part));
             self.part.part += 1;
-            self.part_bytes = 0;
         }
+        (self.part_bytes, self.since) = (0, None);
     }
 }
 
@@ -86,11 +97,17 @@ impl<T: Serialize + Send> SinkWriter<T> for Writer<T> {
         if let Some(leftovers) = self.leftovers.take() {
             self.appender.push(Job::Collect(leftovers));
         }
+        let now = self.probe.now();
+        if self.rolling.closes(0, self.since, now) {
+            self.close_part();
+        }
         for record in &batch.records {
             self.encoder.add(record, self.received)?;
             self.received += 1;
+            self.since = self.since.or(Some(now));
         }
-        if self.encoder.len() as u64 + self.part_bytes >= self.max_part_bytes {
+        let bytes = self.encoder.len() as u64 + self.part_bytes;
+        if self.rolling.closes(bytes, None, now) {
             self.close_part();
         } else if self.encoder.len() >= BUFFER_BYTES {
             let bytes = self.encoder.take();
@@ -113,7 +130,7 @@ impl<T: Serialize + Send> SinkWriter<T> for Writer<T> {
         Ok(Box::pin(async move {
             let staged = match prepared.await {
                 Some(staged) => staged?,
-                None => return Err(FileError::Abandoned { path: staging }.into()),
+                None => return Err(FileError::unanswered(staging).into()),
             };
             staged
                 .into_iter()

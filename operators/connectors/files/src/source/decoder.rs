@@ -2,9 +2,12 @@
 
 use csv::{ByteRecord, ErrorKind};
 use csv_core::ReadRecordResult;
-use serde::de::DeserializeOwned;
+use serde::de::{
+    DeserializeOwned,
+    value::{Error as ValueError, StrDeserializer},
+};
 
-use super::row::RowError;
+use super::{framer::EmptyRows, row::RowError};
 
 /// The form of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +16,21 @@ pub(super) enum Format {
     Csv { delimiter: u8, heading: bool },
     /// A JSON value.
     JsonLines,
+    /// Text.
+    Lines,
 }
 
 impl Format {
     pub(super) fn has_heading(self) -> bool {
         matches!(self, Self::Csv { heading: true, .. })
+    }
+
+    /// What rows without a byte mean: nothing, except as text.
+    pub(super) fn empty_rows(self) -> EmptyRows {
+        match self {
+            Self::Lines => EmptyRows::Kept,
+            Self::Csv { .. } | Self::JsonLines => EmptyRows::Skipped,
+        }
     }
 }
 
@@ -25,6 +38,7 @@ impl Format {
 pub(super) enum Decoder {
     Csv(Box<CsvDecoder>),
     Json,
+    Lines,
 }
 
 impl Decoder {
@@ -32,6 +46,7 @@ impl Decoder {
     pub(super) fn new(format: Format, heading: Option<&[u8]>) -> Result<Self, RowError> {
         match format {
             Format::JsonLines => Ok(Self::Json),
+            Format::Lines => Ok(Self::Lines),
             Format::Csv { delimiter, .. } => {
                 let mut fields = Fields::new(delimiter);
                 let heading = match heading {
@@ -48,8 +63,20 @@ impl Decoder {
         match self {
             Self::Json => serde_json::from_slice(row).map_err(|error| json_error(&error)),
             Self::Csv(csv) => csv.decode(row),
+            Self::Lines => text(row),
         }
     }
+}
+
+fn text<T: DeserializeOwned>(row: &[u8]) -> Result<T, RowError> {
+    let text = std::str::from_utf8(row).map_err(|error| RowError {
+        column: error.valid_up_to() as u64 + 1,
+        reason: "the line is not UTF-8".into(),
+    })?;
+    T::deserialize(StrDeserializer::new(text)).map_err(|error: ValueError| RowError {
+        column: 0,
+        reason: error.to_string(),
+    })
 }
 
 fn json_error(error: &serde_json::Error) -> RowError {

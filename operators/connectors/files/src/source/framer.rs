@@ -1,6 +1,6 @@
 //! Cuts bytes into rows. Pure: bytes are fed in whatever pieces they come, and the rows are the same.
 //!
-//! A row ends with a line feed, a carriage return before it is dropped, and so are empty rows. Where line breaks may be
+//! A row ends with a line feed, and a carriage return before it is dropped; so are empty rows where they say nothing. Where line breaks may be
 //! quoted, one inside double quotes is part of the row. A row longer than the limit is never held: only that it was
 //! there, and how it began.
 
@@ -17,6 +17,15 @@ pub(super) enum LineBreaks {
     EndRows,
     /// A line break inside double quotes is part of the row.
     MayBeQuoted,
+}
+
+/// What becomes of rows without a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EmptyRows {
+    /// They are rows like others.
+    Kept,
+    /// They are passed over.
+    Skipped,
 }
 
 /// A row of the input and where it is.
@@ -84,11 +93,12 @@ pub(super) struct Framer {
     ended: bool,
     limit: usize,
     line_breaks: LineBreaks,
+    empty_rows: EmptyRows,
 }
 
 impl Framer {
     /// A framer whose first byte will be the one at `offset`, which is where a row starts.
-    pub(super) fn new(offset: u64, limit: usize, line_breaks: LineBreaks) -> Self {
+    pub(super) fn new(offset: u64, limit: usize, line_breaks: LineBreaks, empty_rows: EmptyRows) -> Self {
         Self {
             buffer: Vec::new(),
             start: 0,
@@ -98,6 +108,7 @@ impl Framer {
             ended: false,
             limit: limit.max(1),
             line_breaks,
+            empty_rows,
         }
     }
 
@@ -273,6 +284,7 @@ impl Framer {
             length, line_break, ..
         } = self.front
             && length == line_break
+            && self.empty_rows == EmptyRows::Skipped
         {
             self.consume();
         }
@@ -316,7 +328,7 @@ mod tests {
 
     /// Rows with the offset and the number of line breaks before each.
     fn rows(pieces: &[&[u8]], limit: usize, line_breaks: LineBreaks) -> Vec<(u64, u64, Seen)> {
-        let mut framer = Framer::new(0, limit, line_breaks);
+        let mut framer = Framer::new(0, limit, line_breaks, EmptyRows::Skipped);
         let mut rows = Vec::new();
         let mut pieces = pieces.iter();
         loop {
@@ -375,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_row_beyond_the_limit_is_told_and_never_held() {
-        let mut framer = Framer::new(0, 1000, LineBreaks::EndRows);
+        let mut framer = Framer::new(0, 1000, LineBreaks::EndRows, EmptyRows::Skipped);
         for _ in 0..10_000 {
             framer.feed(&[b'x'; 1000]);
             assert_eq!(framer.next(), Next::Starved);

@@ -1,19 +1,16 @@
 //! The bytes of a split, read in chunks. Blocking: runs away from the executor.
 
 use std::{
-    fs::File,
-    io::{self, BufReader, Read, Seek, SeekFrom},
-    path::PathBuf,
+    io::{self, Read},
     sync::Arc,
 };
 
-use flate2::bufread::MultiGzDecoder;
-
 use super::{
-    framer::{Content, Framer, LineBreaks, Next},
+    framer::{Content, EmptyRows, Framer, LineBreaks, Next},
+    object::Object,
     split::{FileSplit, Place, Progress},
 };
-use crate::FileError;
+use crate::{Compression, FileError};
 
 /// How much is read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -47,6 +44,7 @@ pub(super) enum Piece {
 /// Reads a split.
 pub(super) struct Input {
     split: FileSplit,
+    object: Arc<Object>,
     line_breaks: LineBreaks,
     /// The limit of the heading.
     max_row_bytes: usize,
@@ -68,6 +66,7 @@ enum Stage {
 impl Input {
     pub(super) fn new(
         split: FileSplit,
+        object: Arc<Object>,
         line_breaks: LineBreaks,
         max_row_bytes: usize,
         wants_heading: bool,
@@ -75,6 +74,7 @@ impl Input {
     ) -> Self {
         Self {
             split,
+            object,
             line_breaks,
             max_row_bytes,
             stage: Stage::Closed {
@@ -120,31 +120,26 @@ impl Input {
         }
     }
 
-    fn open_bytes(&self, offset: u64) -> Result<Box<dyn Read + Send>, FileError> {
+    /// The decompressed bytes from `offset` on, of which those before `needed` will be read.
+    fn open_bytes(&self, offset: u64, needed: u64) -> Result<Box<dyn Read + Send>, FileError> {
+        let compression = self.split.compression;
+        if compression == Compression::None {
+            return self.object.open(offset, needed);
+        }
         let failed = |source| reading(&self.split, offset, source);
-        let mut file = File::open(&self.split.path).map_err(failed)?;
-        let found = file.metadata().map_err(failed)?.len();
-        if found < self.split.size {
-            return Err(FileError::Shrunk {
-                path: PathBuf::from(&self.split.path),
-                expected: self.split.size,
-                found,
-            });
-        }
-        if self.split.gzip {
-            let mut bytes = MultiGzDecoder::new(BufReader::with_capacity(CHUNK_BYTES, file));
-            io::copy(&mut bytes.by_ref().take(offset), &mut io::sink()).map_err(failed)?;
-            Ok(Box::new(bytes))
-        } else {
-            file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-            Ok(Box::new(file))
-        }
+        // How far decompressed bytes reach back in the file is not known: what is needed of a little is little.
+        let needed = if needed > offset { u64::MAX } else { 0 };
+        let mut bytes = compression
+            .decompress(self.object.open(0, needed)?)
+            .map_err(failed)?;
+        io::copy(&mut bytes.by_ref().take(offset), &mut io::sink()).map_err(failed)?;
+        Ok(bytes)
     }
 
     /// The first row of the file; `None` if the file is empty.
     fn read_heading(&self) -> Result<Option<Heading>, FileError> {
-        let mut bytes = self.open_bytes(0)?;
-        let mut framer = Framer::new(0, self.max_row_bytes, self.line_breaks);
+        let mut bytes = self.open_bytes(0, 0)?;
+        let mut framer = Framer::new(0, self.max_row_bytes, self.line_breaks, EmptyRows::Skipped);
         let mut offset = 0;
         loop {
             match framer.next() {
@@ -163,7 +158,7 @@ impl Input {
                 Next::Row(row) => {
                     let Content::Whole(row) = row.content else {
                         return Err(FileError::Heading {
-                            path: PathBuf::from(&self.split.path),
+                            path: self.split.path.clone(),
                             reason: format!("it is longer than {} bytes", self.max_row_bytes),
                         });
                     };
@@ -195,7 +190,7 @@ impl Input {
                 }
             }
         };
-        let bytes = self.open_bytes(place.next)?;
+        let bytes = self.open_bytes(place.next, self.split.end)?;
         self.stage = Stage::Open {
             bytes,
             offset: place.next,
@@ -206,7 +201,7 @@ impl Input {
     /// Where the first row at or after `start` starts: after the first line break at or after the byte before it.
     fn row_start(&self, start: u64) -> Result<u64, FileError> {
         let mut offset = start - 1;
-        let mut bytes = self.open_bytes(offset)?;
+        let mut bytes = self.open_bytes(offset, 0)?;
         let mut chunk = [0; TAIL_BYTES];
         loop {
             let read = read_full(bytes.as_mut(), &mut chunk)
@@ -227,10 +222,8 @@ impl Input {
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Counts the line breaks before `end`, to say on which line a row is.
-pub(super) fn count_lines(split: &FileSplit, end: u64) -> Result<u64, FileError> {
-    let mut bytes = File::open(&split.path)
-        .map_err(|source| reading(split, 0, source))?
-        .take(end);
+pub(super) fn count_lines(object: &Arc<Object>, split: &FileSplit, end: u64) -> Result<u64, FileError> {
+    let mut bytes = object.open(0, end)?.take(end);
     let mut chunk = vec![0; CHUNK_BYTES];
     let (mut lines, mut offset) = (0, 0);
     loop {
@@ -244,11 +237,7 @@ pub(super) fn count_lines(split: &FileSplit, end: u64) -> Result<u64, FileError>
 }
 
 fn reading(split: &FileSplit, offset: u64, source: io::Error) -> FileError {
-    FileError::Read {
-        path: PathBuf::from(&split.path),
-        offset,
-        source,
-    }
+    FileError::reading(&split.path, offset, source)
 }
 
 /// Reads until the buffer is full or the input ends.

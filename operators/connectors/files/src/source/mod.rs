@@ -4,10 +4,12 @@ mod background;
 mod decoder;
 mod framer;
 mod input;
+mod listing;
+mod object;
 mod options;
 mod reader;
 mod row;
 mod split;
 
-pub use options::{Compression, FileSource};
+pub use options::FileSource;
 pub use row::{MALFORMED_ROWS, MalformedRow, OnMalformed};

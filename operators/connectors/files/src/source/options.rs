@@ -1,7 +1,12 @@
 //! A file source and how it is set up.
 
-use std::{marker::PhantomData, path::Path, sync::Arc};
+use std::{
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use object_store::ObjectStore;
 use serde::de::DeserializeOwned;
 use tidegate_core::{
     OperatorContext, OperatorError,
@@ -15,6 +20,7 @@ use super::{
     row::OnMalformed,
     split::{FileSplit, discover},
 };
+use crate::{Compression, FileError, location::Stores};
 
 /// The default length of a split.
 const SPLIT_BYTES: u64 = 32 * 1024 * 1024;
@@ -22,24 +28,18 @@ const SPLIT_BYTES: u64 = 32 * 1024 * 1024;
 /// The default limit of a row.
 const MAX_ROW_BYTES: usize = 16 * 1024 * 1024;
 
-/// Whether files are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Compression {
-    /// Those whose name ends in `.gz` are.
-    #[default]
-    ByExtension,
-    /// None is.
-    None,
-    /// All are, with gzip.
-    Gzip,
-}
-
-/// Reads records from local files.
+/// Reads records from files, on this machine or in an object store.
 ///
-/// The files are those that match a glob when the job first starts, in the order of their names. Uncompressed files are
-/// cut into runs of bytes that tasks read in parallel; a run owns the rows that start in it. The position in the
-/// snapshot is the offset after the last row emitted, so a restart reads each row exactly once. Reading is done away
-/// from the executor, a few chunks ahead; parsing on it.
+/// A location is a path (`flights/*.csv`) or a URL: `file:///flights/*.csv`, with the feature `s3`
+/// `s3://bucket/flights/**/*.csv.zst`, and others as [`location`](crate#locations) says. `*`, `?` and `[…]` stand for
+/// parts of a name that does not begin with a dot, `**` for folders at any depth.
+///
+/// The files are those that match when the job first starts, in the order of their names. Uncompressed files are cut into
+/// runs of bytes that tasks read in parallel; a run owns the rows that start in it. Compressed ones, by their names those
+/// that end in `.gz` or `.zst`, are read by one task each. The position in the snapshot is the (decompressed) offset after
+/// the last row emitted, so a restart reads each row exactly once. Files must stay as they are while the job reads them:
+/// one that has changed since it was found fails the task with its name. Reading is done away from the executor, a few
+/// chunks ahead; parsing on it.
 ///
 /// ```no_run
 /// use tidegate_files::{FileSource, OnMalformed};
@@ -54,21 +54,30 @@ pub enum Compression {
 /// ```
 pub struct FileSource<T = ()> {
     options: Arc<Options>,
+    stores: Arc<Stores>,
     records: PhantomData<fn() -> T>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Options {
-    pub(super) glob: String,
+    glob: PathBuf,
     pub(super) format: Format,
     pub(super) line_breaks: LineBreaks,
-    pub(super) compression: Compression,
+    /// By the file's name if it is not said.
+    pub(super) compression: Option<Compression>,
     pub(super) split_bytes: u64,
     pub(super) max_row_bytes: usize,
     pub(super) on_malformed: OnMalformed,
 }
 
 impl Options {
+    /// Which files are meant.
+    pub(super) fn pattern(&self) -> Result<&str, FileError> {
+        self.glob.to_str().ok_or_else(|| FileError::Name {
+            path: self.glob.clone(),
+        })
+    }
+
     /// Whether a row can be found from the middle of a file.
     pub(super) fn is_splittable(&self) -> bool {
         self.line_breaks == LineBreaks::EndRows
@@ -92,20 +101,26 @@ impl FileSource {
     pub fn json_lines<T: DeserializeOwned>(glob: impl AsRef<Path>) -> FileSource<T> {
         FileSource::with_format(glob.as_ref(), Format::JsonLines)
     }
+
+    /// Reads text files line by line, empty lines too.
+    pub fn lines(glob: impl AsRef<Path>) -> FileSource<String> {
+        FileSource::with_format(glob.as_ref(), Format::Lines)
+    }
 }
 
 impl<T> FileSource<T> {
     fn with_format(glob: &Path, format: Format) -> Self {
         Self {
             options: Arc::new(Options {
-                glob: glob.to_string_lossy().into_owned(),
+                glob: glob.to_path_buf(),
                 format,
                 line_breaks: LineBreaks::EndRows,
-                compression: Compression::default(),
+                compression: None,
                 split_bytes: SPLIT_BYTES,
                 max_row_bytes: MAX_ROW_BYTES,
                 on_malformed: OnMalformed::default(),
             }),
+            stores: Arc::default(),
             records: PhantomData,
         }
     }
@@ -121,10 +136,26 @@ impl<T> FileSource<T> {
         self.change(|options| options.on_malformed = policy)
     }
 
-    /// Whether files are compressed; by default those ending in `.gz` are. A compressed file is read by one task.
+    /// How files are compressed, whatever their names say.
     #[must_use]
     pub fn compression(self, compression: Compression) -> Self {
-        self.change(|options| options.compression = compression)
+        self.change(|options| options.compression = Some(compression))
+    }
+
+    /// Sets an option of the object store, such as `region`, `endpoint` or `allow_http`: the names are those of
+    /// `object_store`'s configuration keys. Options are also taken from the environment, where their names begin with
+    /// `AWS_`, `GOOGLE_` or `AZURE_`; those set here win.
+    #[must_use]
+    pub fn store_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.stores).set_option(name.into(), value.into());
+        self
+    }
+
+    /// Reads from this store, whatever the location says: its path is the key, and names stay as they are written.
+    #[must_use]
+    pub fn object_store(mut self, store: Arc<dyn ObjectStore>) -> Self {
+        Arc::make_mut(&mut self.stores).set_store(store);
+        self
     }
 
     /// The length of the runs of bytes into which uncompressed files are cut: 32 MiB unless set.
@@ -173,7 +204,7 @@ impl<T> FileSource<T> {
 
 impl<T: DeserializeOwned + Send + 'static> Source<T> for FileSource<T> {
     fn discover(&self, _parallelism: u32) -> Result<Vec<Split>, OperatorError> {
-        let splits: Vec<FileSplit> = discover(&self.options)?;
+        let splits: Vec<FileSplit> = discover(&self.options, &self.stores)?;
         (0..)
             .zip(splits)
             .map(|(index, split)| split.encode(index))
@@ -181,7 +212,11 @@ impl<T: DeserializeOwned + Send + 'static> Source<T> for FileSource<T> {
     }
 
     fn reader(&self, context: &OperatorContext) -> Result<Box<dyn SourceReader<T>>, OperatorError> {
-        let reader = Reader::<T>::new(Arc::clone(&self.options), Arc::clone(&context.io));
+        let reader = Reader::<T>::new(
+            Arc::clone(&self.options),
+            Arc::clone(&self.stores),
+            Arc::clone(&context.io),
+        );
         Ok(Box::new(reader))
     }
 }

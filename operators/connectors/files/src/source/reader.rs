@@ -17,6 +17,7 @@ use super::{
     decoder::Decoder,
     framer::{Content, Framer, Next},
     input::{BYTE_ORDER_MARK, Heading, Input, Piece, count_lines},
+    object::Object,
     options::Options,
     row::{MALFORMED_ROWS, MalformedRow, OnMalformed, RowError, text},
     split::{FileSplit, Place, Progress},
@@ -24,6 +25,7 @@ use super::{
 use crate::{
     FileError,
     completion::{Completion, completion},
+    location::Stores,
 };
 
 /// After how many bytes of rows a poll ends even if its batch is not full, so that long rows do not hold the thread.
@@ -31,6 +33,7 @@ const POLL_BYTES: usize = 128 * 1024;
 
 pub(super) struct Reader<T> {
     options: Arc<Options>,
+    stores: Arc<Stores>,
     io: Arc<dyn Io>,
     splits: Vec<(u32, FileSplit)>,
     current: Option<Reading>,
@@ -43,6 +46,7 @@ pub(super) struct Reader<T> {
 struct Reading {
     /// Its place in the reader's list.
     index: usize,
+    object: Arc<Object>,
     pieces: ReadAhead,
     rows: Option<Rows>,
 }
@@ -76,9 +80,10 @@ enum Step {
 }
 
 impl<T: DeserializeOwned + Send + 'static> Reader<T> {
-    pub(super) fn new(options: Arc<Options>, io: Arc<dyn Io>) -> Self {
+    pub(super) fn new(options: Arc<Options>, stores: Arc<Stores>, io: Arc<dyn Io>) -> Self {
         Self {
             options,
+            stores,
             io,
             splits: Vec::new(),
             current: None,
@@ -99,8 +104,10 @@ impl<T: DeserializeOwned + Send + 'static> Reader<T> {
             _ => None,
         };
         let options = &self.options;
+        let object = Object::new(&split, Arc::clone(&self.stores), Arc::clone(&self.io));
         let input = Input::new(
             split,
+            Arc::clone(&object),
             options.line_breaks,
             options.max_row_bytes,
             options.format.has_heading(),
@@ -108,6 +115,7 @@ impl<T: DeserializeOwned + Send + 'static> Reader<T> {
         );
         Some(Reading {
             index,
+            object,
             pieces: ReadAhead::new(Arc::clone(&self.io), input),
             rows: None,
         })
@@ -120,7 +128,7 @@ impl<T: DeserializeOwned + Send + 'static> Reader<T> {
             (Piece::Opened { heading, place }, _) => {
                 let row = heading.as_ref().map(|heading| heading.row.as_slice());
                 let decoder = Decoder::new(self.options.format, row).map_err(|error| FileError::Heading {
-                    path: split.path.clone().into(),
+                    path: split.path.clone(),
                     reason: error.reason,
                 })?;
                 let lines_before = match &heading {
@@ -130,7 +138,12 @@ impl<T: DeserializeOwned + Send + 'static> Reader<T> {
                 };
                 split.progress = Progress::At(place);
                 reading.rows = Some(Rows {
-                    framer: Framer::new(place.next, self.options.max_row_bytes, self.options.line_breaks),
+                    framer: Framer::new(
+                        place.next,
+                        self.options.max_row_bytes,
+                        self.options.line_breaks,
+                        self.options.format.empty_rows(),
+                    ),
                     decoder,
                     place,
                     lines_before,
@@ -157,25 +170,19 @@ impl Rows {
     }
 
     /// How many lines are before the split's first row, once they are counted.
-    fn lines_before(
-        &mut self,
-        split: &FileSplit,
-        io: &dyn Io,
-        waker: &Waker,
-    ) -> Result<Option<u64>, FileError> {
+    fn lines_before(&mut self, around: &Surroundings<'_>) -> Result<Option<u64>, FileError> {
         if matches!(self.lines_before, LinesBefore::Unknown) {
             let (completer, counted) = completion();
-            let (split, end) = (split.clone(), self.place.origin);
-            io.spawn_blocking(Box::new(move || completer.complete(count_lines(&split, end))));
+            let (object, split, end) = (Arc::clone(around.object), around.split.clone(), self.place.origin);
+            let count = move || completer.complete(count_lines(&object, &split, end));
+            around.io.spawn_blocking(Box::new(count));
             self.lines_before = LinesBefore::Counting(counted);
         }
         if let LinesBefore::Counting(counted) = &self.lines_before {
-            match counted.poll_result(waker) {
+            match counted.poll_result(around.waker) {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(None) => {
-                    return Err(FileError::Abandoned {
-                        path: split.path.clone().into(),
-                    });
+                    return Err(FileError::unanswered(&around.split.path));
                 }
                 Poll::Ready(Some(counted)) => self.lines_before = LinesBefore::Known(counted?),
             }
@@ -201,6 +208,7 @@ enum Outcome<T> {
 struct Surroundings<'a> {
     options: &'a Options,
     split: &'a FileSplit,
+    object: &'a Arc<Object>,
     io: &'a dyn Io,
     waker: &'a Waker,
     context: &'a OperatorContext,
@@ -278,7 +286,7 @@ impl Rows {
             around.context.metrics.malformed.add(1);
             return Ok(true);
         }
-        let Some(before) = self.lines_before(around.split, around.io, around.waker)? else {
+        let Some(before) = self.lines_before(around)? else {
             return Ok(false);
         };
         let row = MalformedRow {
@@ -315,6 +323,7 @@ impl<T: DeserializeOwned + Send + 'static> Reader<T> {
                     let around = Surroundings {
                         options: &self.options,
                         split,
+                        object: &reading.object,
                         io: self.io.as_ref(),
                         waker,
                         context,

@@ -12,11 +12,11 @@ const KEPT_BYTES: usize = 4096;
 /// A row that could not be made into a record, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MalformedRow {
-    /// The file.
+    /// The file's path or URL.
     pub file: String,
     /// The line in the file on which the row starts, from 1.
     pub line: u64,
-    /// Where in the row: for CSV the field, for JSON the byte, from 1. 0 if it is the row as a whole.
+    /// Where in the row: for CSV the field, for JSON and lines the byte, from 1. 0 if it is the row as a whole.
     pub column: u64,
     /// What is wrong.
     pub error: String,
