@@ -1,6 +1,7 @@
 //! What cannot be built.
 
 use tidegate_core::graph::GraphError;
+use tidegate_operators::window::WindowError;
 
 /// Why a job cannot be built from what was asked for.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -56,6 +57,24 @@ pub enum BuildError {
         operator: String,
         /// What is wrong.
         cause: String,
+    },
+    /// Windows that cannot be had.
+    #[error("operator {operator:?}: {cause}")]
+    Window {
+        /// The operator.
+        operator: String,
+        /// What is wrong.
+        cause: WindowError,
+    },
+    /// Late records were asked for as records of another type than they are.
+    #[error(
+        "late records were asked for as {wanted}, but the records that go into these windows are {records}; give the late stream that type"
+    )]
+    LateOutput {
+        /// The type of the records that go into the windows.
+        records: &'static str,
+        /// The type that was asked for.
+        wanted: &'static str,
     },
     /// Streams of two jobs were put together.
     #[error("`{operation}` was given a stream of another job; both sides must come from one `Env`")]

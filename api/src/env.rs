@@ -1,6 +1,6 @@
 //! The builder of a job: every stream holds it, and every operation adds a node to it.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{any::TypeId, cell::RefCell, rc::Rc, sync::Arc};
 
 use tidegate_core::{
     KeySpace, NodeId, OperatorUid, OutputTag, SideOutputs,
@@ -52,6 +52,15 @@ struct Draft {
     inputs: Vec<Arc<dyn AnyEdge>>,
     ports: Vec<Option<Arc<dyn AnyPort>>>,
     sides: Vec<AttachSide>,
+    /// What comes out of its side output of late records, if it has one.
+    late_records: Option<RecordType>,
+}
+
+/// A type of records.
+#[derive(Clone, Copy)]
+pub(crate) struct RecordType {
+    pub(crate) id: TypeId,
+    pub(crate) name: &'static str,
 }
 
 /// Makes a node's factory once all its side outputs are known.
@@ -202,6 +211,7 @@ impl Env {
             inputs: edges,
             ports: spec.port.into_iter().map(Some).collect(),
             sides: Vec::new(),
+            late_records: None,
         });
         id
     }
@@ -247,6 +257,40 @@ impl Env {
             node,
             port: tag.port(),
         }
+    }
+
+    /// Says that a node has a side output of late records of type `T`.
+    pub(crate) fn set_late_records<T: Record>(&self, node: NodeId) {
+        self.builder.borrow_mut().nodes[node.0 as usize].late_records = Some(RecordType {
+            id: TypeId::of::<T>(),
+            name: std::any::type_name::<T>(),
+        });
+    }
+
+    /// What comes out of a node's side output of late records, if it has one.
+    pub(crate) fn late_records(&self, node: NodeId) -> Option<RecordType> {
+        self.builder.borrow().nodes[node.0 as usize].late_records
+    }
+
+    /// A uid for something that keeps state and has no name: made of the nearest name above it, so that it stays when the
+    /// job changes elsewhere. The second of its kind behind one name is counted.
+    pub(crate) fn uid_behind(&self, mut node: NodeId, what: &str) -> OperatorUid {
+        let nodes = &self.builder.borrow().nodes;
+        let draft = |id: NodeId| &nodes[id.0 as usize].node;
+        while !draft(node).named
+            && let Some(input) = draft(node).inputs.first()
+        {
+            node = input.from;
+        }
+        let base = format!("{}#{what}", draft(node).uid);
+        let taken = nodes
+            .iter()
+            .filter(|draft| draft.node.uid.as_str().starts_with(&base))
+            .count();
+        OperatorUid::new(match taken {
+            0 => base,
+            taken => format!("{base}-{}", taken + 1),
+        })
     }
 
     /// Changes the graph's node.

@@ -125,6 +125,7 @@ mod stateless;
 mod stream;
 pub mod testing;
 mod throttle;
+mod windowed_stream;
 
 pub use broadcast::{BroadcastStream, KeyedBroadcast, StreamBroadcast};
 pub use build_error::BuildError;
@@ -141,6 +142,7 @@ pub use record::Record;
 pub use sinks::SinkHandle;
 pub use stream::Stream;
 pub use throttle::Throttle;
+pub use windowed_stream::WindowedStream;
 
 pub use tidegate_core::{
     BoxError, EncodeKey, EventTime, FaultPoint, Faults, Key, KeyEncoder, KeySelector, OperatorContext,
@@ -152,6 +154,8 @@ pub use tidegate_driver::{JobState, JobStatus, Outcome, SavepointInfo};
 pub use tidegate_files as files;
 /// The operators behind the methods of streams, to be used with [`testing`] or to build others.
 pub use tidegate_operators as operators;
+/// Windows, and when their results are emitted.
+pub use tidegate_operators::window;
 /// Keyed state: its handles and the aggregators.
 pub use tidegate_state as state;
 

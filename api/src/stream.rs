@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_core::{
-    Key, KeySelector, Operator, OperatorContext, OperatorError, OutputTag, TwoInputOperator,
+    Key, KeySelector, NodeId, Operator, OperatorContext, OperatorError, OutputTag, TwoInputOperator,
     chain::{Chained, ChainedTwoInput},
     graph::{GraphInput, NodeKind, Partitioning},
 };
@@ -114,6 +114,28 @@ impl<T: Record> Stream<T> {
                 partitioning: Partitioning::Forward,
                 edge: Edge::forward,
             }],
+        }
+    }
+
+    /// A stream without records, where a mistake has been made.
+    pub(crate) fn nowhere(env: Env) -> Self {
+        Self {
+            env,
+            upstreams: Vec::new(),
+        }
+    }
+
+    /// The operator that the stream comes right out of, through its main output.
+    pub(crate) fn node(&self) -> Option<NodeId> {
+        match self.upstreams.as_slice() {
+            [
+                Upstream {
+                    output,
+                    partitioning: Partitioning::Forward,
+                    ..
+                },
+            ] if output.port == 0 => Some(output.node),
+            _ => None,
         }
     }
 
@@ -288,15 +310,9 @@ impl<T: Record> Stream<T> {
     }
 
     fn change(self, what: &'static str, change: impl FnOnce(&mut tidegate_core::graph::GraphNode)) -> Self {
-        match self.upstreams.as_slice() {
-            [
-                Upstream {
-                    output,
-                    partitioning: Partitioning::Forward,
-                    ..
-                },
-            ] if output.port == 0 => self.env.change(output.node, change),
-            _ => self.env.mistake(BuildError::Misplaced { what }),
+        match self.node() {
+            Some(node) => self.env.change(node, change),
+            None => self.env.mistake(BuildError::Misplaced { what }),
         }
         self
     }
@@ -338,10 +354,7 @@ impl<T: Record> Stream<T> {
     pub fn side_output<S: Record>(&self, tag: OutputTag<S>) -> Stream<S> {
         let [upstream] = self.upstreams.as_slice() else {
             self.env.mistake(BuildError::Misplaced { what: "side_output" });
-            return Stream {
-                env: self.env.clone(),
-                upstreams: Vec::new(),
-            };
+            return Stream::nowhere(self.env.clone());
         };
         Stream::at(self.env.clone(), self.env.side(upstream.output.node, tag))
     }

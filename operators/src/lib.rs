@@ -17,6 +17,7 @@ mod process;
 mod sink;
 mod source;
 mod split;
+pub mod window;
 
 pub use accumulation::{Accumulate, Accumulation, Aggregating, Folding, Reducing, aggregate, fold, reduce};
 pub use dead_letter::{DeadLetter, OnError};

@@ -18,17 +18,20 @@ pub enum Bug {
     DeltaFromAborted,
     /// Channel ids are the same in every attempt and frames of another attempt are let through.
     ReuseChannelId,
+    /// A firing that a restore found under way starts from its beginning.
+    RepeatFiring,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SkipAlignment,
         Self::CommitBeforeClaim,
         Self::DropBarrier,
         Self::ForgetTombstone,
         Self::DeltaFromAborted,
         Self::ReuseChannelId,
+        Self::RepeatFiring,
     ];
 }
 

@@ -50,6 +50,8 @@ pub struct TaskMetrics {
     pub state_bytes: Counter,
     /// Records that a policy dropped or diverted as malformed.
     pub malformed: Counter,
+    /// Records that came too late for their windows and were dropped.
+    pub late_records: Counter,
     /// The vertex (plus one) of the consumer that last held this task back; 0 when none does.
     pub held_back_by: Counter,
     /// The counters that user functions declared, by operator and name.

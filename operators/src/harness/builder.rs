@@ -101,7 +101,19 @@ impl HarnessBuilder {
         O: Send + 'static,
         P: Operator<I, O> + 'static,
     {
-        self.build(|context, out| Chained::new(Box::new(operator), context, out))
+        self.boxed_input(Box::new(operator))
+    }
+
+    /// Opens an operator with one input that is boxed already.
+    pub fn boxed_input<I, O>(
+        self,
+        operator: Box<dyn Operator<I, O>>,
+    ) -> Result<OneInputHarness<I, O>, ChainError>
+    where
+        I: Send,
+        O: Send + 'static,
+    {
+        self.build(|context, out| Chained::new(operator, context, out))
     }
 
     /// Opens an operator with two inputs.

@@ -4,6 +4,7 @@
 //!   on.
 //! - [`StateRegistry`] holds the states of a user's function and hands out typed handles: [`ValueState`],
 //!   [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`]; [`Timers`] are state, too.
+//! - [`SlicedTable`] keeps one such table for each slice of time, for windows.
 //! - [`BroadcastState`] and [`OperatorListState`] are for state that is not keyed.
 //! - [`segment`] packs what tables write into few objects, and finds it again.
 //!
@@ -24,6 +25,7 @@ pub mod schema;
 mod scoped;
 pub mod segment;
 mod state;
+mod sliced;
 mod table;
 mod timers;
 mod ttl;
@@ -37,6 +39,7 @@ pub use operator_state::{BroadcastState, OperatorListState};
 pub use scoped::BorrowedKey;
 pub use state::{
     AggregatingState, KeyedContext, ListState, MapState, ReducingState, RegistryError, StateOptions,
+pub use sliced::{Row, SliceIndex, SlicedTable};
     StateRegistry, ValueState,
 };
 pub use table::{Cursor, Hint, LOOK_AHEAD, Table};
