@@ -18,6 +18,7 @@ mod sink;
 mod source;
 mod split;
 pub mod window;
+pub mod watermarks;
 
 pub use accumulation::{Accumulate, Accumulation, Aggregating, Folding, Reducing, aggregate, fold, reduce};
 pub use dead_letter::{DeadLetter, OnError};
@@ -34,3 +35,7 @@ pub use process::{
 pub use sink::{CallbackSink, CollectSink, Collected, DiscardSink, PrintSink};
 pub use source::{GeneratorSource, IteratorSource};
 pub use split::Split;
+pub use watermarks::{
+    AssignWatermarks, BadTime, BoundedOutOfOrderness, StrategyError, ToEventTime, WatermarkGenerator,
+    WatermarkStrategy,
+};

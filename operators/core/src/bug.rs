@@ -18,13 +18,19 @@ pub enum Bug {
     DeltaFromAborted,
     /// Channel ids are the same in every attempt and frames of another attempt are let through.
     ReuseChannelId,
+    /// After a restore event time starts anew.
+    WatermarkRegresses,
+    /// A split or a channel that is idle holds the watermark back.
+    IdleSplitHolds,
+    /// A split that nobody has begun to read does not hold the watermark back.
+    UnreadSplitIsIdle,
     /// A firing that a restore found under way starts from its beginning.
     RepeatFiring,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::SkipAlignment,
         Self::CommitBeforeClaim,
         Self::DropBarrier,
@@ -32,6 +38,9 @@ impl Bug {
         Self::DeltaFromAborted,
         Self::ReuseChannelId,
         Self::RepeatFiring,
+        Self::WatermarkRegresses,
+        Self::IdleSplitHolds,
+        Self::UnreadSplitIsIdle,
     ];
 }
 

@@ -10,6 +10,7 @@ use crate::{
     output::{Barrier, Control, Flow, OperatorVisitor, Output, Push, VisitOperators},
     sink::PrepareResult,
     snapshot::{KeyedState, OperatorState, RestoredState},
+    source::SplitMark,
     time::ProcessingTime,
 };
 
@@ -124,6 +125,7 @@ impl<A, B, O> Accept<O> for TwoInputs<A, B> {
 enum Element<In> {
     Records(In),
     Control(Control),
+    Mark(SplitMark),
 }
 
 /// What an operator is in the middle of.
@@ -179,6 +181,7 @@ impl<A: Accept<O>, O> Stage<A, O> {
                 let result = match control {
                     Control::Watermark(watermark) => {
                         self.op.on_watermark(watermark, &mut self.out, &self.context)
+                        self.context.set_watermark(watermark);
                     }
                     Control::End => self.op.on_end(&mut self.out, &self.context),
                     Control::Idle | Control::Barrier(_) => Ok(Progress::Done),
@@ -186,6 +189,10 @@ impl<A: Accept<O>, O> Stage<A, O> {
                 (Step::Control(control), result)
             }
         };
+            Element::Mark(mark) => {
+                self.out.mark(mark);
+                (Step::Nothing, Ok(Progress::Done))
+            }
         self.finish(cause, result)
     }
 
@@ -321,6 +328,10 @@ impl<I: Send, O: Send> Push<I> for Chained<I, O> {
 
     fn flush(&mut self) -> Result<Flow, ChainError> {
         self.0.flush()
+    fn mark(&mut self, mark: SplitMark) -> Result<Flow, ChainError> {
+        self.0.offer(Element::Mark(mark))
+    }
+
     }
 }
 
@@ -431,6 +442,10 @@ impl<T: Clone + Send> Push<T> for FanOut<T> {
             branch.flow = branch.next.drain()?;
             flow = flow.and(branch.flow);
         }
+    fn mark(&mut self, mark: SplitMark) -> Result<Flow, ChainError> {
+        self.each(|next| next.mark(mark))
+    }
+
         Ok(flow)
     }
 

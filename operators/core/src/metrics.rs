@@ -4,11 +4,14 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
 };
 
-use crate::id::OperatorUid;
+use crate::{
+    id::{OperatorUid, VertexId},
+    time::EventTime,
+};
 
 /// A value written by one thread and read by any.
 #[derive(Debug, Default)]
@@ -33,6 +36,96 @@ impl Counter {
     }
 }
 
+/// How far event time has come, written by one thread and read by any.
+#[derive(Debug)]
+pub struct WatermarkGauge(AtomicI64);
+
+impl Default for WatermarkGauge {
+    fn default() -> Self {
+        Self(AtomicI64::new(EventTime::MIN.0))
+    }
+}
+
+impl WatermarkGauge {
+    /// Sets it.
+    pub fn set(&self, watermark: EventTime) {
+        self.0.store(watermark.0, Relaxed);
+    }
+
+    /// Reads it.
+    pub fn get(&self) -> EventTime {
+        EventTime(self.0.load(Relaxed))
+    }
+}
+
+/// Which input holds a task's watermark where it is: the one that is furthest behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WatermarkHolder {
+    /// None: all have ended or are idle, or there is nothing that assigns watermarks.
+    #[default]
+    Nobody,
+    /// What comes from a task further up.
+    Channel {
+        /// The chain that sends.
+        vertex: VertexId,
+        /// Which of its tasks.
+        task: u32,
+    },
+    /// A split of a source.
+    Split {
+        /// Its index.
+        split: u32,
+    },
+    /// A split of a source of which nothing has been read yet.
+    UnreadSplit {
+        /// Its index.
+        split: u32,
+    },
+    /// The records themselves, where watermarks are assigned to the whole input of a task.
+    Input,
+}
+
+/// A [`WatermarkHolder`] written by one thread and read by any.
+#[derive(Debug, Default)]
+pub struct WatermarkHolderCell(AtomicU64);
+
+impl WatermarkHolderCell {
+    /// How far left the kind stands: below it are 28 bits of a chain and 32 of an index.
+    const KIND: u32 = 60;
+    const VERTEX: u32 = 32;
+
+    /// Sets it. A chain above 2²⁸ is told as another one: no job has as many.
+    pub fn set(&self, holder: WatermarkHolder) {
+        let (kind, vertex, index) = match holder {
+            WatermarkHolder::Nobody => (0u64, 0, 0),
+            WatermarkHolder::Channel { vertex, task } => (1, vertex.0, task),
+            WatermarkHolder::Split { split } => (2, 0, split),
+            WatermarkHolder::UnreadSplit { split } => (3, 0, split),
+            WatermarkHolder::Input => (4, 0, 0),
+        };
+        let vertex = u64::from(vertex) & ((1 << (Self::KIND - Self::VERTEX)) - 1);
+        let packed = kind << Self::KIND | vertex << Self::VERTEX | u64::from(index);
+        self.0.store(packed, Relaxed);
+    }
+
+    /// Reads it.
+    pub fn get(&self) -> WatermarkHolder {
+        let packed = self.0.load(Relaxed);
+        let index = packed as u32;
+        let vertex = (packed >> Self::VERTEX) as u32 & ((1 << (Self::KIND - Self::VERTEX)) - 1);
+        match packed >> Self::KIND {
+            1 => WatermarkHolder::Channel {
+                vertex: VertexId(vertex),
+                task: index,
+            },
+            2 => WatermarkHolder::Split { split: index },
+            3 => WatermarkHolder::UnreadSplit { split: index },
+            4 => WatermarkHolder::Input,
+            _ => WatermarkHolder::Nobody,
+        }
+    }
+}
+
 /// What one task measures about itself.
 #[derive(Debug, Default)]
 pub struct TaskMetrics {
@@ -52,6 +145,10 @@ pub struct TaskMetrics {
     pub malformed: Counter,
     /// Records that came too late for their windows and were dropped.
     pub late_records: Counter,
+    /// How far event time has come in the task: at its inputs or, where it assigns watermarks itself, behind that.
+    pub watermark: WatermarkGauge,
+    /// Which input holds it there.
+    pub watermark_held_by: WatermarkHolderCell,
     /// The vertex (plus one) of the consumer that last held this task back; 0 when none does.
     pub held_back_by: Counter,
     /// The counters that user functions declared, by operator and name.
@@ -72,5 +169,29 @@ impl TaskMetrics {
         own.iter()
             .map(|((operator, name), counter)| (operator.clone(), name.clone(), counter.get()))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_read_as_it_was_written() {
+        let cell = WatermarkHolderCell::default();
+        assert_eq!(cell.get(), WatermarkHolder::Nobody);
+        for holder in [
+            WatermarkHolder::Channel {
+                vertex: VertexId(7),
+                task: u32::MAX,
+            },
+            WatermarkHolder::Split { split: 3 },
+            WatermarkHolder::UnreadSplit { split: u32::MAX },
+            WatermarkHolder::Input,
+            WatermarkHolder::Nobody,
+        ] {
+            cell.set(holder);
+            assert_eq!(cell.get(), holder);
+        }
     }
 }

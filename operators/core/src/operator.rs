@@ -45,6 +45,7 @@ pub struct OperatorContext {
     pub metrics: Arc<TaskMetrics>,
     /// The task's clock and its record of a panic.
     pub probe: Arc<TaskProbe>,
+    watermark: AtomicI64,
     received: Counter,
 }
 
@@ -75,7 +76,7 @@ impl TaskProbe {
         ProcessingTime(self.now.load(Relaxed))
     }
 
-    /// Records the task's watermark.
+    /// Records the task's watermark: that of its inputs together.
     pub fn set_watermark(&self, watermark: EventTime) {
         self.watermark.store(watermark.0, Relaxed);
     }
@@ -120,6 +121,7 @@ impl OperatorContext {
             key_groups,
             io,
             metrics,
+            watermark: AtomicI64::new(probe.watermark().0),
             probe,
             received: Counter::default(),
         }
@@ -135,9 +137,15 @@ impl OperatorContext {
         self.probe.now()
     }
 
-    /// The task's watermark.
+    /// The operator's watermark: how far event time has come at its input. Within a chain it is the task's, unless
+    /// watermarks are assigned in between.
     pub fn watermark(&self) -> EventTime {
-        self.probe.watermark()
+        EventTime(self.watermark.load(Relaxed))
+    }
+
+    /// Records the operator's watermark; for whoever runs it, before it is told.
+    pub fn set_watermark(&self, watermark: EventTime) {
+        self.watermark.store(watermark.0, Relaxed);
     }
 
     /// Starts to count through the records of the current batch, so that a panic can name the one it struck.

@@ -8,6 +8,7 @@ use crate::{
     id::CheckpointId,
     side::{OutputTag, SideOutputs},
     time::EventTime,
+    source::SplitMark,
 };
 
 /// Whether whatever comes next can take more. What has been given is kept in every case.
@@ -77,9 +78,10 @@ pub struct Barrier {
 /// What travels between records, in order with them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Control {
-    /// No record at or before this event time is expected any more.
+    /// No record at or before this event time is expected any more. It ends idleness: a channel that becomes active
+    /// again repeats its last watermark.
     Watermark(EventTime),
-    /// The channel will say nothing for a while and does not hold back event time.
+    /// The channel will say nothing for a while and does not hold back event time, until a record or a watermark comes.
     Idle,
     /// A checkpoint's dividing line.
     Barrier(Barrier),
@@ -106,6 +108,13 @@ pub trait Push<T>: VisitOperators + Send {
     fn control(&mut self, control: Control) -> Result<Flow, ChainError>;
 
     /// Goes on with whatever is pending, deepest first. [`Flow::Ready`] means that nothing is.
+    /// Hears which split the records that follow come from, in order after all batches pushed before. Where a chain
+    /// ends nobody listens.
+    fn mark(&mut self, mark: SplitMark) -> Result<Flow, ChainError> {
+        let _ = mark;
+        Ok(Flow::Ready)
+    }
+
     fn drain(&mut self) -> Result<Flow, ChainError>;
 
     /// Hands on buffered records, however few.
@@ -123,9 +132,11 @@ pub struct Output<O> {
     failure: Option<ChainError>,
     emitted: u64,
     sides: SideOutputs,
+    /// The split that is being read, as said last.
+    reading: Option<u32>,
 }
 
-impl<O> Output<O> {
+impl<O: 'static> Output<O> {
     /// An output in front of `next`.
     pub fn new(next: Box<dyn Push<O>>) -> Self {
         Self::with_sides(next, SideOutputs::none())
@@ -142,11 +153,14 @@ impl<O> Output<O> {
             sides,
         }
     }
+            reading: None,
 
     /// Emits one record.
     #[inline]
     pub fn emit(&mut self, record: O, time: Option<EventTime>) {
+}
         if self.batch.records.capacity() == 0 {
+impl<O> Output<O> {
             self.batch.records.reserve_exact(target_records::<O>());
         }
         self.batch.push(record, time);
@@ -199,10 +213,30 @@ impl<O> Output<O> {
 
     fn give(&mut self, batch: Batch<O>) {
         self.emitted += batch.len() as u64;
-        if self.failure.is_some() {
-            return;
+        if self.failure.is_none() {
+            let pushed = self.next.push(batch);
+            self.note(pushed);
+    /// Says which split of a source the records emitted from here on come from, or that one has ended. Saying again
+    /// what was said last costs nothing.
+    pub fn mark(&mut self, mark: SplitMark) {
+        if let SplitMark::Reading(split) = mark {
+            if self.reading == Some(split) {
+                return;
+            }
+            self.reading = Some(split);
         }
-        match self.next.push(batch) {
+        self.hand_on();
+        if self.failure.is_none() {
+            let marked = self.next.mark(mark);
+            self.note(marked);
+        }
+    }
+
+        }
+    }
+
+    fn note(&mut self, answer: Result<Flow, ChainError>) {
+        match answer {
             Ok(flow) => self.flow = self.flow.and(flow),
             Err(failure) => self.failure = Some(failure),
         }

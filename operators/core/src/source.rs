@@ -15,6 +15,20 @@ pub struct Split {
     pub state: Vec<u8>,
 }
 
+/// What is said along with records about the splits they come from, so that event time can be told split by split.
+///
+/// Marks travel in order with the records, through the chain that the source heads and no further: behind an edge the
+/// records of several tasks are mixed, and only a task's watermark means anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SplitMark {
+    /// The split is one of this task's. Said by the engine for each of them before anything is read.
+    Assigned(u32),
+    /// Records from here on come from this split. Said by the reader.
+    Reading(u32),
+    /// The split has been read to its end. Said by the reader.
+    Ended(u32),
+}
+
 /// What a reader has to say after a poll.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SourceStatus {
@@ -54,6 +68,10 @@ pub trait SourceReader<T>: Send {
     fn assign(&mut self, splits: Vec<Split>) -> Result<(), OperatorError>;
 
     /// Emits up to about one batch, without blocking. [`SourceStatus::Waiting`] promises that `waker` will be called.
+    ///
+    /// A reader that may have several splits says which one it reads, with [`Output::mark`], before it emits from
+    /// it, and when it has come to the end of one: the watermark is then the least of its splits', and a split that
+    /// has not been read yet holds it back. The records of a reader that never says so count as one stream.
     fn poll(
         &mut self,
         waker: &Waker,

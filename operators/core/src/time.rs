@@ -15,6 +15,13 @@ impl EventTime {
     pub const MAX: Self = Self(i64::MAX);
 }
 
+impl From<i64> for EventTime {
+    /// From milliseconds since the Unix epoch.
+    fn from(millis: i64) -> Self {
+        Self(millis)
+    }
+}
+
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

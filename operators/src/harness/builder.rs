@@ -125,11 +125,13 @@ impl HarnessBuilder {
         self.build(|context, out| ChainedTwoInput::new(Box::new(operator), context, out))
     }
 
-    fn build<L: HarnessLink, O: Send + 'static>(
+    pub(super) fn build<L: HarnessLink, O: Send + 'static>(
         self,
         link: impl FnOnce(OperatorContext, Output<O>) -> L,
     ) -> Result<Harness<L, O>, ChainError> {
         let probe = TaskProbe::new(self.now);
+        let restored = self.restore.as_ref().and_then(|snapshot| snapshot.watermark);
+        probe.set_watermark(restored.unwrap_or(EventTime::MIN));
         let metrics = Arc::new(TaskMetrics::default());
         let task = TaskId {
             vertex: VertexId(0),
@@ -181,10 +183,10 @@ impl<L: HarnessLink, O: Send + 'static> Harness<L, O> {
             }
         })?;
         if let Some(snapshot) = restore {
-            self.probe
-                .set_watermark(snapshot.watermark.unwrap_or(EventTime::MIN));
             self.last_checkpoint = snapshot.checkpoint.unwrap_or_default();
             self.claimed = snapshot.within(groups);
+            // As a task does: whatever comes next hears again how far event time has come, before any record.
+            self.watermark(self.probe.watermark())?;
         }
         Ok(())
     }

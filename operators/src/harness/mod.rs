@@ -25,6 +25,7 @@ mod capture;
 mod io;
 mod snapshot;
 mod source;
+mod watermarks;
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub use capture::Emitted;
 pub use io::{InlineIo, ThreadIo};
 pub use snapshot::HarnessSnapshot;
 pub use source::{SourceHarness, sink_context, sink_context_with_io};
+pub use watermarks::WatermarkHarness;
 
 use capture::{Capture, Sides};
 use snapshot::PendingSnapshot;
@@ -106,9 +108,9 @@ impl<I: Send, O: Send + 'static> Harness<Chained<I, O>, O> {
     }
 
     /// Gives the operator a batch of records with their event times and lets it finish.
-    pub fn push_timed(
+    pub fn push_timed<E: Into<EventTime>>(
         &mut self,
-        records: impl IntoIterator<Item = (I, EventTime)>,
+        records: impl IntoIterator<Item = (I, E)>,
     ) -> Result<(), ChainError> {
         self.push_batch(timed(records))?;
         self.settle()
@@ -135,6 +137,24 @@ impl<A, B, O: Send + 'static> Harness<ChainedTwoInput<A, B, O>, O> {
         self.settle()
     }
 
+    /// Gives the first input records with their event times and lets the operator finish.
+    pub fn push_left_timed<E: Into<EventTime>>(
+        &mut self,
+        records: impl IntoIterator<Item = (A, E)>,
+    ) -> Result<(), ChainError> {
+        self.push_left_batch(timed(records))?;
+        self.settle()
+    }
+
+    /// Gives the second input records with their event times and lets the operator finish.
+    pub fn push_right_timed<E: Into<EventTime>>(
+        &mut self,
+        records: impl IntoIterator<Item = (B, E)>,
+    ) -> Result<(), ChainError> {
+        self.push_right_batch(timed(records))?;
+        self.settle()
+    }
+
     /// Gives the first input a batch. If the operator cannot finish at once, [`step`](Self::step) goes on.
     pub fn push_left_batch(&mut self, batch: Batch<A>) -> Result<(), ChainError> {
         self.flow = self.link.push_left(batch)?;
@@ -148,10 +168,10 @@ impl<A, B, O: Send + 'static> Harness<ChainedTwoInput<A, B, O>, O> {
     }
 }
 
-fn timed<T>(records: impl IntoIterator<Item = (T, EventTime)>) -> Batch<T> {
+fn timed<T, E: Into<EventTime>>(records: impl IntoIterator<Item = (T, E)>) -> Batch<T> {
     let mut batch = Batch::new();
     for (record, time) in records {
-        batch.push(record, Some(time));
+        batch.push(record, Some(time.into()));
     }
     batch
 }
@@ -176,13 +196,34 @@ impl<L: HarnessLink, O: Send + 'static> Harness<L, O> {
         Ok(())
     }
 
-    /// Tells the operator how far event time has come.
-    pub fn watermark(&mut self, time: EventTime) -> Result<(), ChainError> {
-        self.probe.set_watermark(time);
-        self.control(Control::Watermark(time))
+    /// Tells the operator how far event time has come, and lets it finish: timers and windows that are due fire.
+    pub fn watermark(&mut self, time: impl Into<EventTime>) -> Result<(), ChainError> {
+        self.start_watermark(time)?;
+        self.settle()
     }
 
-    /// Ends the input: the operator emits what it has kept for the end.
+    /// Tells the operator how far event time has come. If it cannot finish at once, [`step`](Self::step) goes on: so a
+    /// test can look, or take a snapshot, in the middle of a large firing.
+    pub fn start_watermark(&mut self, time: impl Into<EventTime>) -> Result<(), ChainError> {
+        let time = time.into();
+        self.settle()?;
+        self.probe.set_watermark(time);
+        self.flow = self.link.control(Control::Watermark(time))?;
+        Ok(())
+    }
+
+    /// Tells the operator that its input is idle.
+    pub fn idle(&mut self) -> Result<(), ChainError> {
+        self.control(Control::Idle)
+    }
+
+    /// Ends the input: the last watermark, then what the operator has kept for the end.
+    pub fn end_of_time(&mut self) -> Result<(), ChainError> {
+        self.watermark(EventTime::MAX)?;
+        self.end()
+    }
+
+    /// Ends the input, without a last watermark: the operator emits what it has kept for the end.
     pub fn end(&mut self) -> Result<(), ChainError> {
         self.control(Control::End)
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, task::Waker, time::Duration};
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
     Batch, EventTime, OperatorContext, OperatorError, Output, ProcessingTime,
-    source::{Source, SourceReader, SourceStatus, Split},
+    source::{Source, SourceReader, SourceStatus, Split, SplitMark},
     target_records,
 };
 
@@ -136,7 +136,7 @@ impl Reading {
 
 impl<F> Reader<F> {
     /// Emits what a split has to give now, up to `limit` records.
-    fn read<T>(
+    fn read<T: 'static>(
         &mut self,
         split: usize,
         limit: usize,
@@ -150,6 +150,7 @@ impl<F> Reader<F> {
         let Some(split) = self.splits.get_mut(split) else {
             return SourceStatus::Finished;
         };
+        out.mark(SplitMark::Reading(split.index));
         let mut status = SourceStatus::More;
         let mut position = context.position();
         let mut batch = Batch::from(Vec::with_capacity(limit));
@@ -181,12 +182,16 @@ impl<F> Reader<F> {
         drop(position);
         context.add_received(batch.len());
         out.emit_batch(batch);
+        if status == SourceStatus::Finished {
+            out.mark(SplitMark::Ended(split.index));
+        }
         status
     }
 }
 
 impl<T, F> SourceReader<T> for Reader<F>
 where
+    T: 'static,
     F: Fn(u64, u64) -> T + Send + Sync,
 {
     fn assign(&mut self, splits: Vec<Split>) -> Result<(), OperatorError> {

@@ -5,7 +5,7 @@ use std::{sync::Arc, task::Waker};
 use serde::{Deserialize, Serialize};
 use tidegate_core::{
     Batch, OperatorContext, OperatorError, Output,
-    source::{Source, SourceReader, SourceStatus, Split},
+    source::{Source, SourceReader, SourceStatus, Split, SplitMark},
     target_records,
 };
 
@@ -72,7 +72,7 @@ struct Reading<I> {
     skip: u64,
 }
 
-impl<I: Iterator> Reading<I> {
+impl<I: Iterator<Item: 'static>> Reading<I> {
     fn poll(&mut self, out: &mut Output<I::Item>, context: &OperatorContext) -> SourceStatus {
         if self.skip > 0 {
             let step = self.skip.min(SKIP_STEP);
@@ -81,6 +81,7 @@ impl<I: Iterator> Reading<I> {
             self.iterator.by_ref().take(step as usize).for_each(drop);
             return SourceStatus::More;
         }
+        out.mark(SplitMark::Reading(self.index));
         let mut position = context.position();
         let limit = target_records::<I::Item>();
         let mut batch = Batch::from(Vec::with_capacity(limit));
@@ -99,6 +100,7 @@ impl<I: Iterator> Reading<I> {
         context.add_received(batch.len());
         out.emit_batch(batch);
         if self.progress.finished {
+            out.mark(SplitMark::Ended(self.index));
             SourceStatus::Finished
         } else {
             SourceStatus::More
@@ -106,7 +108,7 @@ impl<I: Iterator> Reading<I> {
     }
 }
 
-impl<I: Iterator + Send> SourceReader<I::Item> for Reader<I> {
+impl<I: Iterator<Item: 'static> + Send> SourceReader<I::Item> for Reader<I> {
     fn assign(&mut self, splits: Vec<Split>) -> Result<(), OperatorError> {
         for split in splits {
             let progress: Progress = decode_split(&split)?;
