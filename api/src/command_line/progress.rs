@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use tidegate_core::{ProcessingTime, VertexId};
-use tidegate_driver::JobStatus;
+use tidegate_driver::{CheckpointFailure, JobStatus};
 use tidegate_worker::TaskMetricsEntry;
 
 /// From which share of its time on a task counts as held back.
@@ -84,6 +84,8 @@ pub(super) struct ProgressLine {
     malformed: u64,
     held_back: Vec<HeldBack>,
     restarts: u32,
+    /// The last checkpoint that failed since the line before, if one did.
+    failed: Option<CheckpointFailure>,
 }
 
 #[derive(Debug)]
@@ -140,8 +142,19 @@ impl ProgressLine {
             malformed: after.sum(|chain| chain.malformed),
             held_back: held_back.collect(),
             restarts: status.restarts,
+            failed: latest_failure(&status.checkpoint_failures, elapsed, now),
         }
     }
+}
+
+/// The last checkpoint that failed in the time before `now`.
+fn latest_failure(
+    failures: &[CheckpointFailure],
+    within: Duration,
+    now: ProcessingTime,
+) -> Option<CheckpointFailure> {
+    let last = failures.last()?;
+    (now.since(last.failed_at) <= within).then(|| last.clone())
 }
 
 impl fmt::Display for ProgressLine {
@@ -173,6 +186,9 @@ impl fmt::Display for ProgressLine {
                 self.restarts,
                 if self.restarts == 1 { "" } else { "s" }
             )?;
+        }
+        if let Some(failed) = &self.failed {
+            write!(f, " · {failed}")?;
         }
         for held_back in &self.held_back {
             write!(
@@ -223,6 +239,8 @@ impl fmt::Display for Bytes {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_core::{BarrierKind, CheckpointId};
+
     use super::*;
 
     #[test]
@@ -245,5 +263,27 @@ mod tests {
         ] {
             assert_eq!(Count(count).to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_checkpoint_that_failed_is_told_with_its_cause_while_it_is_news() {
+        let failure = |checkpoint, failed_at| CheckpointFailure {
+            checkpoint: CheckpointId(checkpoint),
+            kind: BarrierKind::Checkpoint,
+            triggered_at: ProcessingTime(0),
+            failed_at: ProcessingTime(failed_at),
+            reason: "task 1[0] (sums) waits for its turn".to_owned(),
+        };
+        let failures = [failure(3, 500), failure(4, 1_500)];
+        let told = |now| latest_failure(&failures, Duration::from_secs(1), ProcessingTime(now));
+        assert_eq!(
+            told(2_000).unwrap().to_string(),
+            "checkpoint 4 failed: task 1[0] (sums) waits for its turn"
+        );
+        assert_eq!(told(2_501), None);
+        assert_eq!(
+            latest_failure(&[], Duration::from_secs(1), ProcessingTime(0)),
+            None
+        );
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! Idle ─trigger─▶ Collecting ─all acknowledged─▶ Writing ─durable─▶ Claiming ─ours─▶ Committing ─all answered─▶ Idle
-//!   ▲                 │ declined, timed out         │ failed, timed out   │ taken
-//!   └─────────────────┴────────── abort ────────────┘                     └▶ fenced, or back to the winner's state
+//!   ▲                 │ declined    │ timed out     │ failed, timed out   │ taken
+//!   │                 │             ▼               │                     └▶ fenced, or back to the winner's state
+//!   └──── abort ──────┴────────── Overdue ──────────┘
 //! ```
 
 use std::{
@@ -26,6 +27,8 @@ use crate::{
     command::{Command, Notice, SavepointError},
     coordinator::{Coordinator, Phase, Running, Wanted},
     event::RequestId,
+    overdue::Inquiry,
+    status::CheckpointFailure,
 };
 
 /// How long to wait at least before something urgent that failed is tried again.
@@ -46,6 +49,8 @@ pub(crate) enum Checkpointing {
         trigger: Trigger,
         acknowledged: BTreeMap<WorkerId, WorkerSnapshot>,
     },
+    /// Barriers took too long; those who owe their part are asked why.
+    Overdue { trigger: Trigger, inquiry: Inquiry },
     /// The candidate is being written.
     Writing(Box<Candidate>),
     /// The epoch is being claimed; whether it is ours is open until the store has answered.
@@ -84,7 +89,9 @@ impl Checkpointing {
     pub(crate) fn pending(&self) -> Option<(CheckpointId, ProcessingTime)> {
         let trigger = match self {
             Self::Idle { .. } => return None,
-            Self::Collecting { trigger, .. } | Self::Committing { trigger, .. } => trigger,
+            Self::Collecting { trigger, .. }
+            | Self::Overdue { trigger, .. }
+            | Self::Committing { trigger, .. } => trigger,
             Self::Writing(candidate) | Self::Claiming { candidate, .. } => &candidate.trigger,
         };
         Some((trigger.checkpoint, trigger.at))
@@ -93,7 +100,7 @@ impl Checkpointing {
     /// What can still be aborted.
     fn abortable(&self) -> Option<&Trigger> {
         match self {
-            Self::Collecting { trigger, .. } => Some(trigger),
+            Self::Collecting { trigger, .. } | Self::Overdue { trigger, .. } => Some(trigger),
             Self::Writing(candidate) => Some(&candidate.trigger),
             _ => None,
         }
@@ -110,6 +117,7 @@ impl Coordinator {
                 Some(_) => *urgent_at,
                 None => *regular_at,
             }),
+            Checkpointing::Overdue { inquiry, .. } => Some(inquiry.until),
             other => other
                 .abortable()
                 .map(|trigger| trigger.at.after(self.options.checkpoints.timeout)),
@@ -196,12 +204,13 @@ impl Coordinator {
         let Phase::Running(running) = &mut self.phase else {
             return;
         };
-        let Checkpointing::Collecting {
-            trigger,
-            acknowledged,
-        } = &mut running.checkpointing
-        else {
-            return;
+        let (trigger, acknowledged) = match &mut running.checkpointing {
+            Checkpointing::Collecting {
+                trigger,
+                acknowledged,
+            } => (trigger, acknowledged),
+            Checkpointing::Overdue { .. } => return self.acknowledged_too_late(now, worker, checkpoint),
+            _ => return,
         };
         if trigger.checkpoint != checkpoint || !running.members.contains(&worker) {
             return;
@@ -296,33 +305,27 @@ impl Coordinator {
         let Phase::Running(running) = &self.phase else {
             return;
         };
-        let overdue = running
-            .checkpointing
-            .abortable()
-            .is_some_and(|trigger| trigger.at.after(timeout) <= now);
-        if !overdue {
-            return;
-        }
-        let reason = match &running.checkpointing {
-            Checkpointing::Collecting { acknowledged, .. } => {
-                let silent: Vec<String> = running
-                    .members
-                    .iter()
+        match &running.checkpointing {
+            Checkpointing::Collecting {
+                trigger,
+                acknowledged,
+            } if trigger.at.after(timeout) <= now => {
+                let silent = running.members.iter().copied();
+                let silent = silent
                     .filter(|worker| !acknowledged.contains_key(worker))
-                    .map(ToString::to_string)
                     .collect();
-                format!(
-                    "workers {} did not acknowledge it within {timeout:?}",
-                    silent.join(", ")
-                )
+                self.ask_for_explanation(now, trigger.clone(), silent);
             }
-            _ => format!("its manifest was not written within {timeout:?}"),
-        };
-        self.abort_checkpoint(now, &reason);
+            Checkpointing::Overdue { inquiry, .. } if inquiry.until <= now => self.give_up_overdue(now),
+            Checkpointing::Writing(candidate) if candidate.trigger.at.after(timeout) <= now => {
+                self.abort_checkpoint(now, &format!("its manifest was not written within {timeout:?}"));
+            }
+            _ => {}
+        }
     }
 
     /// Gives up the checkpoint in flight, which nobody can have claimed.
-    fn abort_checkpoint(&mut self, now: ProcessingTime, reason: &str) {
+    pub(crate) fn abort_checkpoint(&mut self, now: ProcessingTime, reason: &str) {
         let Phase::Running(running) = &self.phase else {
             return;
         };
@@ -332,7 +335,7 @@ impl Coordinator {
         let members = running.members.clone();
         let (attempt, checkpoint) = (self.attempt, trigger.checkpoint);
         self.send_all(&members, &WorkerOrder::Abort { attempt, checkpoint });
-        self.count_failure(&trigger, reason);
+        self.count_failure(now, &trigger, reason);
         let options = &self.options.checkpoints;
         self.set_checkpointing(Checkpointing::Idle {
             regular_at: trigger
@@ -351,7 +354,7 @@ impl Coordinator {
         }
     }
 
-    fn count_failure(&mut self, trigger: &Trigger, reason: &str) {
+    fn count_failure(&mut self, now: ProcessingTime, trigger: &Trigger, reason: &str) {
         // A savepoint is somebody's wish: that it failed is told to them and does not endanger the job. One that
         // suspends the job is tried again, so its answer is still to come.
         if trigger.kind == BarrierKind::Savepoint {
@@ -359,9 +362,14 @@ impl Coordinator {
         } else {
             self.consecutive_failures += 1;
         }
-        self.statistics.failed_checkpoints += 1;
         let checkpoint = trigger.checkpoint;
-        self.statistics.last_cause = Some(format!("checkpoint {checkpoint} failed: {reason}"));
+        self.statistics.checkpoint_failed(CheckpointFailure {
+            checkpoint,
+            kind: trigger.kind,
+            triggered_at: trigger.at,
+            failed_at: now,
+            reason: reason.into(),
+        });
         self.notify(Notice::CheckpointFailed {
             checkpoint,
             reason: reason.into(),

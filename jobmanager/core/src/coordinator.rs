@@ -19,7 +19,10 @@ use crate::{
     opening::Opening,
     options::CoordinatorOptions,
     restart::RestartHistory,
-    status::{CheckpointStatistics, EXCEPTION_HISTORY, ExceptionRecord, JobState, JobStatus, Outcome},
+    status::{
+        CHECKPOINT_FAILURE_HISTORY, CheckpointFailure, CheckpointStatistics, EXCEPTION_HISTORY,
+        ExceptionRecord, JobState, JobStatus, Outcome,
+    },
 };
 
 /// Decides for one job. See the crate's documentation for its states.
@@ -135,9 +138,21 @@ pub(crate) struct Statistics {
     pub(crate) last_checkpoint: Option<CheckpointStatistics>,
     pub(crate) completed_checkpoints: u64,
     pub(crate) failed_checkpoints: u64,
+    pub(crate) checkpoint_failures: VecDeque<CheckpointFailure>,
     pub(crate) restarts: u32,
     pub(crate) exceptions: VecDeque<ExceptionRecord>,
     pub(crate) last_cause: Option<String>,
+}
+
+impl Statistics {
+    pub(crate) fn checkpoint_failed(&mut self, failure: CheckpointFailure) {
+        self.failed_checkpoints += 1;
+        self.last_cause = Some(failure.to_string());
+        if self.checkpoint_failures.len() == CHECKPOINT_FAILURE_HISTORY {
+            self.checkpoint_failures.pop_front();
+        }
+        self.checkpoint_failures.push_back(failure);
+    }
 }
 
 impl Coordinator {
@@ -251,6 +266,7 @@ impl Coordinator {
             pending_checkpoint,
             completed_checkpoints: self.statistics.completed_checkpoints,
             failed_checkpoints: self.statistics.failed_checkpoints,
+            checkpoint_failures: self.statistics.checkpoint_failures.iter().cloned().collect(),
             restarts: self.statistics.restarts,
             exceptions: self.statistics.exceptions.iter().cloned().collect(),
             last_cause: self.statistics.last_cause.clone(),
@@ -294,6 +310,9 @@ impl Coordinator {
             WorkerReport::Declined {
                 checkpoint, reason, ..
             } => self.declined(now, worker, checkpoint, &reason),
+            WorkerReport::Explained {
+                checkpoint, holdup, ..
+            } => self.explained(now, worker, checkpoint, holdup),
             WorkerReport::Committed { checkpoint, .. } => self.worker_committed(now, worker, checkpoint),
             WorkerReport::CommitRetrying {
                 checkpoint, reason, ..

@@ -21,6 +21,7 @@ mod coordinator;
 mod event;
 mod opening;
 mod options;
+mod overdue;
 mod restart;
 mod retention;
 mod running;
@@ -32,4 +33,4 @@ pub use command::{CollectionPlan, Command, Notice, SavepointError, SavepointInfo
 pub use coordinator::Coordinator;
 pub use event::{Chain, Event, RequestId, StoreStep, Tail};
 pub use options::{CheckpointOptions, CoordinatorOptions, JobDescription, RestartStrategy, StartMode};
-pub use status::{CheckpointStatistics, ExceptionRecord, JobState, JobStatus, Outcome};
+pub use status::{CheckpointFailure, CheckpointStatistics, ExceptionRecord, JobState, JobStatus, Outcome};

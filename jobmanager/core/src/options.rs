@@ -36,7 +36,8 @@ pub enum StartMode {
 pub struct CheckpointOptions {
     /// From one trigger to the next.
     pub interval: Duration,
-    /// After which a checkpoint that has not been acknowledged and written is aborted.
+    /// After which a checkpoint that has not been acknowledged and written is aborted; a second later at most, in which
+    /// workers say what it waits for.
     pub timeout: Duration,
     /// At least this long from the end of one to the next trigger.
     pub minimum_pause: Duration,

@@ -8,6 +8,8 @@ use tidegate_core::{
 
 /// How many exceptions are remembered.
 pub(crate) const EXCEPTION_HISTORY: usize = 32;
+/// How many failed checkpoints are remembered.
+pub(crate) const CHECKPOINT_FAILURE_HISTORY: usize = 32;
 
 /// The state of a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,6 +133,27 @@ pub struct CheckpointStatistics {
     pub longest_sync_us: u64,
 }
 
+/// A checkpoint that did not come to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckpointFailure {
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// Why it was taken.
+    pub kind: BarrierKind,
+    /// When it was triggered.
+    pub triggered_at: ProcessingTime,
+    /// When it was given up.
+    pub failed_at: ProcessingTime,
+    /// Why; of one that timed out: which tasks had not acknowledged it, and what each of them waited for.
+    pub reason: String,
+}
+
+impl fmt::Display for CheckpointFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "checkpoint {} failed: {}", self.checkpoint, self.reason)
+    }
+}
+
 /// Something that ended an attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExceptionRecord {
@@ -169,6 +192,8 @@ pub struct JobStatus {
     pub completed_checkpoints: u64,
     /// How many checkpoints failed in this run.
     pub failed_checkpoints: u64,
+    /// The checkpoints that failed in this run, newest last; the oldest are forgotten.
+    pub checkpoint_failures: Vec<CheckpointFailure>,
     /// How many times tasks have been restarted.
     pub restarts: u32,
     /// What ended attempts, newest last; the oldest are forgotten.

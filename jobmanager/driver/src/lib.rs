@@ -38,6 +38,6 @@ pub use inspect::{CheckpointSummary, list_checkpoints, list_savepoints};
 pub use options::{CheckpointSettings, DriverOptions, RestartSettings, StartSetting};
 pub use store::JobStore;
 pub use tidegate_coordinator::{
-    CheckpointStatistics, ExceptionRecord, JobDescription, JobState, JobStatus, Outcome, SavepointError,
-    SavepointInfo,
+    CheckpointFailure, CheckpointStatistics, ExceptionRecord, JobDescription, JobState, JobStatus, Outcome,
+    SavepointError, SavepointInfo,
 };

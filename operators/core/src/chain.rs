@@ -170,6 +170,7 @@ impl<A: Accept<O>, O> Stage<A, O> {
     }
 
     fn start(&mut self, element: Element<A::In>) -> Result<Flow, ChainError> {
+        self.context.enter();
         let (cause, result) = match element {
             Element::Records(input) => {
                 let count = A::count(&input);
@@ -231,6 +232,7 @@ impl<A: Accept<O>, O> Stage<A, O> {
                 Some(element) => self.start(element)?,
             },
             cause => {
+                self.context.enter();
                 let result = self.op.resume(&mut self.out, &self.context);
                 self.finish(cause, result)?
             }
@@ -258,6 +260,7 @@ impl<A: Accept<O>, O> ChainedOperator for Stage<A, O> {
     }
 
     fn open(&mut self) -> Result<(), OperatorError> {
+        self.context.enter();
         self.op.open(&self.context)
     }
 
@@ -266,6 +269,7 @@ impl<A: Accept<O>, O> ChainedOperator for Stage<A, O> {
     }
 
     fn snapshot(&mut self, barrier: &Barrier) -> Result<Vec<OperatorState>, OperatorError> {
+        self.context.enter();
         self.op.snapshot(barrier)
     }
 
@@ -281,11 +285,13 @@ impl<A: Accept<O>, O> ChainedOperator for Stage<A, O> {
         if self.is_pending() || self.out.is_full() {
             return Ok(Flow::Pending);
         }
+        self.context.enter();
         let result = self.op.on_timer(&mut self.out, &self.context);
         self.finish(Step::Records, result)
     }
 
     fn close(&mut self) -> Result<(), OperatorError> {
+        self.context.enter();
         self.op.close()
     }
 }

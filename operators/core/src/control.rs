@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::TaskError,
+    holdup::Holdup,
     id::{Attempt, CheckpointId, Epoch, Generation, JobId, Lineage, NodeId, OperatorUid, TaskId, WorkerId},
     key::{KeyGroup, KeySpace},
     output::{Barrier, BarrierKind},
@@ -305,6 +306,13 @@ pub enum WorkerOrder {
         /// The dividing line.
         barrier: Barrier,
     },
+    /// A checkpoint is overdue: answer [`WorkerReport::Explained`] soon, whether or not everything is known by then.
+    Explain {
+        /// The attempt.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
     /// A checkpoint will not come to be: forget it.
     Abort {
         /// The attempt.
@@ -368,6 +376,15 @@ pub enum WorkerReport {
         /// Which task, which channel, why.
         reason: String,
     },
+    /// What the worker's part of an overdue checkpoint waits for.
+    Explained {
+        /// The attempt.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What it waits for.
+        holdup: Holdup,
+    },
     /// Everything staged for a claimed checkpoint is published.
     Committed {
         /// The attempt.
@@ -407,6 +424,7 @@ impl WorkerReport {
             | Self::Ended { attempt }
             | Self::Acknowledged { attempt, .. }
             | Self::Declined { attempt, .. }
+            | Self::Explained { attempt, .. }
             | Self::Committed { attempt, .. }
             | Self::CommitRetrying { attempt, .. }
             | Self::Failed { attempt, .. }

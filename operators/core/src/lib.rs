@@ -15,6 +15,7 @@ pub mod epoch;
 mod error;
 mod fault;
 pub mod graph;
+mod holdup;
 mod id;
 mod io;
 mod key;
@@ -33,6 +34,7 @@ pub use batch::{Batch, TARGET_RECORDS, Times, target_records};
 pub use error::{BoxError, OperatorError, Severity, TaskError};
 pub use fault::{FaultPoint, Faults};
 pub use id::{
+pub use holdup::{Holdup, MissingBarrier, NamedTask, Straggler, WaitsFor};
     Attempt, ChannelId, CheckpointId, Epoch, Generation, JobId, Lineage, NodeId, OperatorUid, TaskId,
     VertexId, WorkerId,
 };

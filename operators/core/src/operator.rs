@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, Ordering::Relaxed},
+    atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed},
 };
 
 use crate::{
@@ -46,6 +46,7 @@ pub struct OperatorContext {
     /// The task's clock and its record of a panic.
     pub probe: Arc<TaskProbe>,
     watermark: AtomicI64,
+    place: usize,
     received: Counter,
 }
 
@@ -55,6 +56,10 @@ pub struct TaskProbe {
     now: AtomicI64,
     watermark: AtomicI64,
     panicked: Mutex<Option<(OperatorUid, u64)>>,
+    /// Taken when the chain is built and when somebody looks from outside.
+    operators: Mutex<Vec<OperatorUid>>,
+    /// The place of the operator that was entered last, plus one.
+    entered: AtomicUsize,
 }
 
 impl TaskProbe {
@@ -94,6 +99,26 @@ impl TaskProbe {
             .take()
     }
 
+    /// Makes an operator known; its place among those of the task.
+    pub fn register(&self, operator: &OperatorUid) -> usize {
+        let mut operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
+        operators.push(operator.clone());
+        operators.len() - 1
+    }
+
+    /// The operator at this place gets the thread.
+    #[inline]
+    pub fn enter(&self, place: usize) {
+        self.entered.store(place + 1, Relaxed);
+    }
+
+    /// The operator that got the thread last; may be asked from any thread.
+    pub fn entered(&self) -> Option<OperatorUid> {
+        let place = self.entered.load(Relaxed).checked_sub(1)?;
+        let operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
+        operators.get(place).cloned()
+    }
+
     fn note_panic(&self, operator: &OperatorUid, position: u64) {
         let mut slot = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
         // Unwinding passes the innermost operator first: it is the one to blame.
@@ -113,6 +138,7 @@ impl OperatorContext {
         probe: Arc<TaskProbe>,
     ) -> Self {
         let key_groups = space.range_of(task.index, parallelism);
+        let place = probe.register(&uid);
         Self {
             uid,
             task,
@@ -123,6 +149,7 @@ impl OperatorContext {
             metrics,
             watermark: AtomicI64::new(probe.watermark().0),
             probe,
+            place,
             received: Counter::default(),
         }
     }
@@ -146,6 +173,12 @@ impl OperatorContext {
     /// Records the operator's watermark; for whoever runs it, before it is told.
     pub fn set_watermark(&self, watermark: EventTime) {
         self.watermark.store(watermark.0, Relaxed);
+    }
+
+    /// Notes that this operator gets the thread: whoever runs it calls this before each step.
+    #[inline]
+    pub fn enter(&self) {
+        self.probe.enter(self.place);
     }
 
     /// Starts to count through the records of the current batch, so that a panic can name the one it struck.

@@ -72,16 +72,12 @@ impl Alignment {
         self.channels.iter().all(|channel| *channel == Channel::Ended)
     }
 
-    /// A channel that holds up the pending alignment, with the checkpoint.
-    pub(crate) fn held_up_by(&self) -> Option<(CheckpointId, usize)> {
-        let State::Aligning { barrier, .. } = self.state else {
-            return None;
-        };
-        let channel = self
-            .channels
-            .iter()
-            .position(|channel| *channel == Channel::Open)?;
-        Some((barrier.checkpoint, channel))
+    /// The channels on which neither a barrier that is pending nor the end has come.
+    pub(crate) fn open(&self) -> impl Iterator<Item = usize> + '_ {
+        let channels = self.channels.iter().enumerate();
+        channels
+            .filter(|(_, channel)| **channel == Channel::Open)
+            .map(|(place, _)| place)
     }
 
     /// Whether a trigger for `checkpoint` still has to be acted upon by a task whose inputs have all ended.
@@ -208,7 +204,7 @@ mod tests {
         let mut alignment = alignment(3);
         assert_eq!(alignment.on_barrier(1, barrier(1), 10), Verdict::Continue);
         assert_eq!([0, 1, 2].map(|c| alignment.is_blocked(c)), [false, true, false]);
-        assert_eq!(alignment.held_up_by(), Some((CheckpointId(1), 0)));
+        assert_eq!(alignment.open().collect::<Vec<_>>(), [0, 2]);
         assert_eq!(alignment.on_barrier(0, barrier(1), 20), Verdict::Continue);
         assert_eq!(alignment.on_barrier(2, barrier(1), 40), snapshot(1, 30));
         assert_eq!([0, 1, 2].map(|c| alignment.is_blocked(c)), [false; 3]);

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use object_store::{ObjectStore, path::Path};
 use tidegate_core::{
-    CheckpointId, EventTime, Faults, Io, NodeId, OperatorContext, OperatorUid, Severity, TaskError, TaskId,
-    TaskProbe, WorkerId,
+    CheckpointId, EventTime, Faults, Io, NamedTask, NodeId, OperatorContext, OperatorUid, Severity,
+    TaskError, TaskId, TaskProbe, WorkerId,
     chain::ChainError,
     control::{Deployment, Manifest, Placement},
     graph::{NodeKind, Partitioning},
@@ -25,7 +25,8 @@ use crate::{
     program::{AnyPush, BuiltNode, Discovery, JobProgram, NodeParts},
     restore,
     segments::Segments,
-    task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskOutput, TaskParts},
+    task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskOutput, TaskParts, Upstream},
+    watch::{SlotWatch, WatchedTask},
 };
 
 /// What a worker's share is made from.
@@ -47,9 +48,16 @@ pub(crate) struct AssemblyParts {
 pub(crate) struct Share {
     pub(crate) plan: Arc<ExecutionPlan>,
     pub(crate) tasks: Vec<TaskId>,
-    /// For each slot, its ready set and what builds its tasks.
-    pub(crate) slots: Vec<(Arc<ReadySet>, Vec<Assembly>)>,
+    pub(crate) slots: Vec<SlotShare>,
     pub(crate) metrics: Vec<TaskMetricsEntry>,
+}
+
+/// A slot's share of a deployment.
+pub(crate) struct SlotShare {
+    pub(crate) ready: Arc<ReadySet>,
+    pub(crate) watch: Arc<SlotWatch>,
+    /// What builds its tasks.
+    pub(crate) assemblies: Vec<Assembly>,
 }
 
 /// Why a deployment cannot be put in place.
@@ -128,18 +136,28 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
     };
     for (set, tasks) in sets.into_iter().zip(by_slot) {
         let mut assemblies: Vec<Assembly> = Vec::with_capacity(tasks.len());
+        let mut watched = Vec::with_capacity(tasks.len());
         for task in tasks {
             let metrics = Arc::new(TaskMetrics::default());
             share
                 .metrics
                 .push(entry(&shared.program, &plan, task, Arc::clone(&metrics)));
             share.tasks.push(task);
+            let probe = TaskProbe::new(shared.clock.time_at(shared.clock.nanos()));
+            watched.push(WatchedTask {
+                task: NamedTask {
+                    task,
+                    name: plan.vertex(task.vertex).name.clone(),
+                },
+                probe: Arc::clone(&probe),
+            });
             let builder = TaskBuilder {
                 parts: Arc::clone(&shared),
                 plan: Arc::clone(&plan),
                 task,
                 waker: wakers[&task].clone(),
                 metrics,
+                probe,
                 segments: segments.clone(),
                 writers: take(&mut ends.writers, plan.outputs(task.vertex), task.index),
                 readers: take(&mut ends.readers, plan.inputs(task.vertex), task.index),
@@ -147,7 +165,11 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
             };
             assemblies.push(Box::new(move || builder.build()));
         }
-        share.slots.push((set, assemblies));
+        share.slots.push(SlotShare {
+            ready: set,
+            watch: SlotWatch::new(watched),
+            assemblies,
+        });
     }
     Ok(share)
 }
@@ -337,6 +359,7 @@ struct TaskBuilder {
     task: TaskId,
     waker: TaskWaker,
     metrics: Arc<TaskMetrics>,
+    probe: Arc<TaskProbe>,
     segments: Option<Arc<Segments>>,
     writers: HashMap<u32, Vec<SenderEnd>>,
     readers: HashMap<u32, Vec<ReceiverEnd>>,
@@ -381,7 +404,7 @@ impl TaskBuilder {
     fn try_build(&mut self) -> Result<Task, BuildError> {
         let vertex = self.plan.vertex(self.task.vertex).clone();
         let clock = self.parts.clock;
-        let probe = TaskProbe::new(clock.time_at(clock.nanos()));
+        let probe = Arc::clone(&self.probe);
         let restore = self.parts.deployment.restore.clone();
         let head_uid = self.parts.program.graph().node(vertex.nodes[0]).uid.clone();
         let watermark = restore
@@ -436,6 +459,11 @@ impl TaskBuilder {
                     .map_err(|error| BuildError::Other(error.to_string()))?;
                 Ok(TaskInput {
                     slot: edge.to.1,
+                    upstream: Upstream {
+                        vertex: edge.from_vertex,
+                        name: plan.vertex(edge.from_vertex).name.clone(),
+                        first: edge.producers_of(self.task.index).start,
+                    },
                     reader,
                 })
             })
@@ -512,6 +540,7 @@ impl TaskBuilder {
                 self.outputs.push(TaskOutput {
                     status: writer.status,
                     consumer: edge.to_vertex,
+                    consumer_name: plan.vertex(edge.to_vertex).name.clone(),
                 });
                 Ok(writer.push)
             })

@@ -12,8 +12,8 @@ use std::{
 };
 
 use tidegate_core::{
-    Barrier, CheckpointId, Faults, OperatorUid, ProcessingTime, TaskError, TaskId, chain::ChainError,
-    source::Split,
+    Barrier, CheckpointId, Faults, OperatorUid, ProcessingTime, Straggler, TaskError, TaskId,
+    chain::ChainError, source::Split,
 };
 use tidegate_exchange::{ReadySet, ReadySlots};
 use tokio::sync::mpsc::UnboundedSender;
@@ -21,6 +21,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::{
     clock::Clock,
     task::{Ran, Stop, Task, TaskEvent},
+    watch::SlotWatch,
 };
 
 /// Makes one task, on the executor's thread: building, opening and restoring may take long.
@@ -36,8 +37,8 @@ pub(crate) enum Command {
     Trigger(Barrier),
     Abort(CheckpointId),
     Claimed(CheckpointId),
-    /// Say what holds up the pending checkpoint.
-    Explain,
+    /// Say what a checkpoint waits for.
+    Explain(CheckpointId),
     Stop,
 }
 
@@ -48,8 +49,12 @@ pub(crate) enum ExecutorEvent {
     Deployed,
     Task(TaskEvent),
     Failed(TaskError),
-    /// What holds up the pending checkpoint, if anything here does.
-    Explained(Vec<String>),
+    /// What a checkpoint waits for here.
+    Explained {
+        slot: usize,
+        checkpoint: CheckpointId,
+        stragglers: Vec<Straggler>,
+    },
     /// All tasks of the slot are gone and the thread is about to end.
     Stopped,
 }
@@ -78,8 +83,9 @@ impl ExecutorHandle {
 
 /// What an executor is made of.
 pub(crate) struct ExecutorParts {
-    pub(crate) name: String,
+    pub(crate) slot: usize,
     pub(crate) ready: Arc<ReadySet>,
+    pub(crate) watch: Arc<SlotWatch>,
     pub(crate) tasks: Vec<Assembly>,
     pub(crate) events: UnboundedSender<ExecutorEvent>,
     pub(crate) clock: Clock,
@@ -92,7 +98,7 @@ pub(crate) fn spawn(parts: ExecutorParts) -> std::io::Result<ExecutorHandle> {
     let (commands, inbox) = mpsc::channel();
     let ready = Arc::clone(&parts.ready);
     let thread = std::thread::Builder::new()
-        .name(parts.name.clone())
+        .name(format!("slot-{}", parts.slot))
         .spawn(move || run(parts, &inbox))?;
     Ok(ExecutorHandle {
         commands,
@@ -102,10 +108,12 @@ pub(crate) fn spawn(parts: ExecutorParts) -> std::io::Result<ExecutorHandle> {
 }
 
 struct Executor {
+    slot: usize,
     tasks: Vec<Option<Task>>,
     /// When each task wants to run again by itself.
     wake_at: Vec<Option<ProcessingTime>>,
     ready: Arc<ReadySet>,
+    watch: Arc<SlotWatch>,
     events: UnboundedSender<ExecutorEvent>,
     clock: Clock,
     faults: Faults,
@@ -120,19 +128,22 @@ enum Next {
 
 fn run(parts: ExecutorParts, inbox: &mpsc::Receiver<Command>) {
     let ExecutorParts {
+        slot,
         ready,
+        watch,
         tasks,
         events,
         clock,
         spin,
         faults,
-        ..
     } = parts;
     ready.attach();
     let mut executor = Executor {
+        slot,
         tasks: Vec::new(),
         wake_at: Vec::new(),
         ready,
+        watch,
         events,
         clock,
         faults,
@@ -173,7 +184,10 @@ fn run(parts: ExecutorParts, inbox: &mpsc::Receiver<Command>) {
 impl Executor {
     fn assemble(&mut self, tasks: Vec<Assembly>) {
         for (slot, assemble) in tasks.into_iter().enumerate() {
-            let task = match catch_unwind(AssertUnwindSafe(assemble)) {
+            self.watch.enter(slot, self.clock.nanos());
+            let assembled = catch_unwind(AssertUnwindSafe(assemble));
+            self.watch.leave();
+            let task = match assembled {
                 Ok(Ok(task)) => Some(task),
                 Ok(Err(error)) => {
                     let _ = self.events.send(ExecutorEvent::Failed(error));
@@ -219,10 +233,7 @@ impl Executor {
 
     fn obey(&mut self, command: Command) -> Next {
         match command {
-            Command::Start => self.each(|task| {
-                task.start();
-                Ok(())
-            }),
+            Command::Start => self.each(Task::start),
             Command::Assign(id, splits) => self.each(|task| {
                 if task.id() == id {
                     task.assign(splits.clone())
@@ -236,13 +247,20 @@ impl Executor {
             }),
             Command::Abort(checkpoint) => self.each(|task| task.abort(checkpoint)),
             Command::Claimed(checkpoint) => self.each(|task| task.claimed(checkpoint)),
-            Command::Explain => {
-                let held = self.tasks.iter().flatten().filter_map(Task::held_up_by).collect();
-                let _ = self.events.send(ExecutorEvent::Explained(held));
+            Command::Explain(checkpoint) => {
+                let tasks = self.tasks.iter().flatten();
+                let _ = self.events.send(ExecutorEvent::Explained {
+                    slot: self.slot,
+                    checkpoint,
+                    stragglers: tasks.filter_map(|task| task.straggles(checkpoint)).collect(),
+                });
             }
             Command::Stop => {
-                for task in self.tasks.iter_mut().flatten() {
+                for (place, task) in self.tasks.iter_mut().enumerate() {
+                    let Some(task) = task else { continue };
+                    self.watch.enter(place, self.clock.nanos());
                     let closed = catch_unwind(AssertUnwindSafe(|| task.close()));
+                    self.watch.leave();
                     if let Ok(Err(error)) = closed {
                         tracing::warn!(task = %task.id(), %error, "a task did not close cleanly");
                     }
@@ -261,7 +279,10 @@ impl Executor {
             let Some(task) = &mut self.tasks[slot] else {
                 continue;
             };
-            match catch_unwind(AssertUnwindSafe(|| act(task))) {
+            self.watch.enter(slot, self.clock.nanos());
+            let acted = catch_unwind(AssertUnwindSafe(|| act(task)));
+            self.watch.leave();
+            match acted {
                 Ok(Ok(())) => self.wake(slot),
                 Ok(Err(error)) => self.fail(slot, Some(error.operator), error.error.to_string()),
                 Err(panic) => self.fail_panicked(slot, panic.as_ref()),
@@ -273,7 +294,9 @@ impl Executor {
         let Some(task) = &mut self.tasks[slot] else {
             return Next::Continue;
         };
+        self.watch.enter(slot, self.clock.nanos());
         let ran = catch_unwind(AssertUnwindSafe(|| task.run()));
+        self.watch.leave();
         for event in task.take_events() {
             let _ = self.events.send(ExecutorEvent::Task(event));
         }

@@ -52,6 +52,18 @@ impl Ledger {
             .all(|(_, staged)| matches!(staged, Staged::Durable(_)))
     }
 
+    /// The sinks of which something staged up to a checkpoint is not durable yet.
+    pub(crate) fn pending(&self, checkpoint: CheckpointId) -> Vec<OperatorUid> {
+        let pending = self.entries.iter().filter(|(_, staged)| {
+            staged
+                .range(..=checkpoint)
+                .any(|(_, staged)| matches!(staged, Staged::Pending))
+        });
+        let mut sinks: Vec<_> = pending.map(|((sink, _), _)| sink.clone()).collect();
+        sinks.dedup();
+        sinks
+    }
+
     /// Everything staged up to a checkpoint, per sink and task, in order.
     pub(crate) fn up_to(
         &self,
@@ -104,7 +116,9 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.stage(sink.clone(), task, CheckpointId(1));
         assert!(!ledger.is_durable(CheckpointId(1)) && ledger.is_durable(CheckpointId(0)));
+        assert_eq!(ledger.pending(CheckpointId(1)), [sink.clone()]);
         ledger.made_durable(sink.clone(), task, CheckpointId(1), committable(1));
+        assert!(ledger.pending(CheckpointId(1)).is_empty());
         // Checkpoint 1 is aborted here.
         ledger.stage(sink.clone(), task, CheckpointId(2));
         ledger.made_durable(sink.clone(), task, CheckpointId(2), committable(2));

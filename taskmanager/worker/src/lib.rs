@@ -19,6 +19,7 @@ mod segments;
 mod sink_node;
 mod source_node;
 mod task;
+mod watch;
 mod watermarks;
 mod worker;
 

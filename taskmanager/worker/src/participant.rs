@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_core::CheckpointId;
+use tidegate_core::{CheckpointId, TaskId};
 
 use crate::scan::TaskPart;
 
@@ -52,6 +52,17 @@ impl Participant {
         let parts = self.pending.remove(&checkpoint);
         self.abort(checkpoint);
         parts
+    }
+
+    /// Whether a checkpoint is complete or given up.
+    pub(crate) fn is_over(&self, checkpoint: CheckpointId) -> bool {
+        checkpoint <= self.over
+    }
+
+    /// Whether a task has done its part of a checkpoint that is not over.
+    pub(crate) fn has_part(&self, checkpoint: CheckpointId, task: TaskId) -> bool {
+        let parts = self.pending.get(&checkpoint);
+        parts.is_some_and(|parts| parts.iter().any(|part| part.snapshot.task == task))
     }
 
     /// The checkpoints that are not complete.

@@ -74,10 +74,12 @@ impl<T> ChainedOperator for SinkNode<T> {
     }
 
     fn close(&mut self) -> Result<(), OperatorError> {
+        self.context.enter();
         self.writer.close()
     }
 
     fn prepare(&mut self, barrier: &Barrier) -> Option<PrepareResult> {
+        self.context.enter();
         match self.writer.prepare(barrier.checkpoint) {
             Ok(prepared) => Some(prepared),
             Err(error) => Some(Box::pin(std::future::ready(Err(error)))),
@@ -100,6 +102,7 @@ impl<T> VisitOperators for SinkNode<T> {
 
 impl<T: Send> Push<T> for SinkNode<T> {
     fn push(&mut self, batch: Batch<T>) -> Result<Flow, ChainError> {
+        self.context.enter();
         let count = batch.len();
         self.context.metrics.records_out.add(count as u64);
         self.flow = self.writer.write(batch).map_err(|error| self.wrap(error))?;

@@ -63,6 +63,7 @@ impl<T> ChainedOperator for SourceNode<T> {
     }
 
     fn open(&mut self) -> Result<(), OperatorError> {
+        self.context.enter();
         self.reader = Some(self.source.reader(&self.context)?);
         Ok(())
     }
@@ -117,6 +118,7 @@ impl<T: Send + 'static> SourceHead for SourceNode<T> {
         let polled = reader.poll(waker, &mut self.out, &self.context);
         let flow = self.out.settle()?;
         let status = polled.map_err(|error| self.wrap(error))?;
+        self.context.enter();
         Ok(Polled {
             status,
             flow,

@@ -15,7 +15,7 @@ use tidegate_core::{
 };
 use tidegate_exchange::{Polled, WriterStatus};
 
-pub(crate) use self::feed::{EdgeFeed, Feed, SourceState, TaskInput};
+pub(crate) use self::feed::{EdgeFeed, Feed, SourceState, TaskInput, Upstream};
 use crate::{
     alignment::Verdict,
     clock::Clock,
@@ -123,6 +123,7 @@ pub(crate) struct TaskParts {
 pub(crate) struct TaskOutput {
     pub(crate) status: Arc<WriterStatus>,
     pub(crate) consumer: VertexId,
+    pub(crate) consumer_name: String,
 }
 
 impl Task {
@@ -405,7 +406,7 @@ impl Task {
                 continue;
             }
             let (input, place) = edges.channels[channel];
-            let TaskInput { slot, reader } = &mut edges.inputs[input];
+            let TaskInput { slot, reader, .. } = &mut edges.inputs[input];
             let polled = reader.poll(place).map_err(|error| ChainError {
                 operator: OperatorUid::new(self.name.as_str()),
                 error: tidegate_core::OperatorError::other(error),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tidegate_coordinator::{Event, StoreStep};
+use tidegate_coordinator::{Event, RestartStrategy, StoreStep};
 use tidegate_core::{
-    Attempt, BarrierKind, CheckpointId, Epoch, WorkerId,
+    Attempt, BarrierKind, CheckpointId, Epoch, ProcessingTime, Severity, WorkerId,
     control::{WorkerReport, WorkerSnapshot},
 };
 
@@ -100,9 +100,15 @@ fn a_checkpoint_times_out_in_collecting_and_in_writing_but_not_in_claiming() {
     let mut job = Job::running(options());
     job.pass(1000);
     job.acknowledged(0, 1);
+    assert_eq!(job.pass(500), ["1: explain n1"]);
     assert_eq!(
-        job.pass(500)[2],
-        "! n1 failed 1: workers 1 did not acknowledge it within 500ms"
+        job.explained(1, 1)[..3],
+        [
+            "0: abort n1",
+            "1: abort n1",
+            "! n1 failed 1: it was not acknowledged within 500ms: worker 1: task 0[1] (n0) waits for the barrier from \
+             task 0[2] (n0) on input 0, 1 of its 2 channels"
+        ]
     );
     job.pass(500);
     job.acknowledged(0, 2);
@@ -125,6 +131,101 @@ fn a_checkpoint_times_out_in_collecting_and_in_writing_but_not_in_claiming() {
         "only the store can say whether the claim has won"
     );
     assert_eq!(job.claimed(1).len(), 3);
+}
+
+#[test]
+fn an_overdue_checkpoint_waits_a_bounded_time_for_its_explanation() {
+    let explained =
+        "worker 1: task 0[1] (n0) waits for the barrier from task 0[2] (n0) on input 0, 1 of its 2 channels";
+    type Answer = fn(&mut Job) -> Vec<String>;
+    // What comes while answers are waited for, and what the cause says in the end.
+    let cases: [(&[Answer], String); 5] = [
+        (
+            &[],
+            "worker 0 did not say what it waits for; worker 1 did not say what it waits for".into(),
+        ),
+        (
+            &[|job| job.explained(1, 1)],
+            format!("{explained}; worker 0 did not say what it waits for"),
+        ),
+        (
+            &[|job| job.acknowledged(0, 1), |job| job.explained(1, 1)],
+            format!("worker 0 acknowledged it too late; {explained}"),
+        ),
+        (
+            &[|job| job.acknowledged(1, 1), |job| job.acknowledged(0, 1)],
+            "worker 0 acknowledged it too late; worker 1 acknowledged it too late".into(),
+        ),
+        // What is of another checkpoint, of nobody, or said twice is no answer.
+        (
+            &[
+                |job| job.explained(1, 7),
+                |job| job.explained(5, 1),
+                |job| job.explained(1, 1),
+                |job| job.acknowledged(1, 1),
+            ],
+            format!("{explained}; worker 0 did not say what it waits for"),
+        ),
+    ];
+    for (answers, expected) in cases {
+        let mut job = Job::running(options());
+        job.pass(1000);
+        assert_eq!(job.pass(499), NOTHING);
+        assert_eq!(job.pass(1), ["0: explain n1", "1: explain n1"]);
+        let mut lines: Vec<String> = answers.iter().flat_map(|answer| answer(&mut job)).collect();
+        if lines.is_empty() {
+            assert_eq!(job.pass(999), NOTHING);
+            lines = job.pass(1);
+        }
+        assert_eq!(lines[..2], ["0: abort n1", "1: abort n1"], "{expected}");
+        assert!(
+            lines[2].starts_with("! n1 failed 1: it was not acknowledged within 500ms: ")
+                && lines[2].ends_with(&expected),
+            "{:?} does not end with {expected:?}",
+            lines[2]
+        );
+        let failures = job.coordinator.status().checkpoint_failures;
+        assert_eq!(failures.len(), 1);
+        assert!(failures[0].reason.ends_with(&expected));
+        assert_eq!(failures[0].triggered_at, ProcessingTime(1000));
+    }
+}
+
+#[test]
+fn an_overdue_checkpoint_that_is_declined_or_lost_with_its_attempt_needs_no_explanation() {
+    let mut job = Job::running(options());
+    job.pass(1000);
+    job.pass(500);
+    let lines = job.declined(0, 1);
+    assert_eq!(lines[2], "! n1 failed 1: worker 0 declined it: disk full");
+    assert_eq!(job.explained(1, 1), NOTHING);
+
+    let mut job = Job::running(options());
+    job.pass(1000);
+    job.pass(500);
+    let lines = job.failed(0, Severity::Restart);
+    assert_eq!(lines, ["! restarting in 100", "0: stop", "1: stop"]);
+    assert_eq!(job.explained(1, 1), NOTHING);
+}
+
+#[test]
+fn the_job_fails_with_what_its_last_checkpoint_waited_for() {
+    let mut options = options();
+    options.restart = RestartStrategy::None;
+    options.checkpoints.tolerable_failures = 0;
+    let mut job = Job::running(options);
+    job.pass(1000);
+    job.acknowledged(0, 1);
+    job.pass(500);
+    job.explained(1, 1);
+    job.stopped(0);
+    assert_eq!(
+        job.stopped(1),
+        [
+            "failed, uncommitted -: 1 checkpoints in a row have failed, the last one because it was not acknowledged \
+             within 500ms: worker 1: task 0[1] (n0) waits for the barrier from task 0[2] (n0) on input 0, 1 of its 2 channels"
+        ]
+    );
 }
 
 #[test]

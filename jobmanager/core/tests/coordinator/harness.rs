@@ -7,8 +7,8 @@ use tidegate_coordinator::{
     Outcome, RequestId, RestartStrategy, StartMode, Tail,
 };
 use tidegate_core::{
-    Attempt, BarrierKind, CheckpointId, Epoch, EventTime, Generation, KeySpace, NodeId, ProcessingTime,
-    Severity, TaskError, TaskId, VertexId, WorkerId,
+    Attempt, BarrierKind, CheckpointId, Epoch, EventTime, Generation, Holdup, KeySpace, MissingBarrier,
+    NamedTask, NodeId, ProcessingTime, Severity, Straggler, TaskError, TaskId, VertexId, WaitsFor, WorkerId,
     control::{
         Manifest, OperatorSnapshot, SnapshotTimings, TaskSnapshot, WorkerAddress, WorkerOrder, WorkerReport,
         WorkerSnapshot,
@@ -173,6 +173,19 @@ impl Job {
         )
     }
 
+    /// The worker's one task waits for a barrier.
+    pub(crate) fn explained(&mut self, worker: u32, checkpoint: u64) -> Vec<String> {
+        let (attempt, checkpoint) = (self.attempt, CheckpointId(checkpoint));
+        self.report(
+            worker,
+            WorkerReport::Explained {
+                attempt,
+                checkpoint,
+                holdup: Holdup::Tasks(vec![straggler(worker)]),
+            },
+        )
+    }
+
     /// The worker's one task acknowledges.
     pub(crate) fn acknowledged(&mut self, worker: u32, checkpoint: u64) -> Vec<String> {
         self.acknowledged_as(worker, checkpoint, false)
@@ -255,6 +268,27 @@ impl Job {
             request: RequestId(99),
             savepoint: savepoint.map(Into::into),
         })
+    }
+}
+
+/// A task that waits for its neighbour's barrier.
+pub(crate) fn straggler(index: u32) -> Straggler {
+    let named = |index| NamedTask {
+        task: TaskId {
+            vertex: VertexId(0),
+            index,
+        },
+        name: "n0".into(),
+    };
+    Straggler {
+        task: named(index),
+        waits_for: WaitsFor::Barriers {
+            missing: vec![MissingBarrier {
+                input: 0,
+                from: named(index + 1),
+            }],
+            channels: 2,
+        },
     }
 }
 
@@ -410,6 +444,7 @@ fn order_line(order: &WorkerOrder) -> String {
             or_none(barrier.since),
             barrier.kind
         ),
+        WorkerOrder::Explain { checkpoint, .. } => format!("explain n{checkpoint}"),
         WorkerOrder::Abort { checkpoint, .. } => format!("abort n{checkpoint}"),
         WorkerOrder::Commit {
             checkpoint, epoch, ..

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use tidegate_coordinator::{Command, Coordinator, Event, RequestId, SavepointError, StoreStep};
 use tidegate_core::{
-    Attempt, CheckpointId, Epoch, Generation, ProcessingTime, Severity, TaskError, TaskId, VertexId,
+    Attempt, CheckpointId, Epoch, Generation, Holdup, ProcessingTime, Severity, TaskError, TaskId, VertexId,
     WorkerId,
     control::{WorkerAddress, WorkerOrder, WorkerReport, WorkerSnapshot},
     epoch::EpochKind,
@@ -145,6 +145,11 @@ fn event(step: Step, observer: &mut Observer, requests: &mut u64) -> Option<Even
             attempt,
             checkpoint,
             reason: "no".into(),
+        }),
+        9 if pick < 160 => report(WorkerReport::Explained {
+            attempt,
+            checkpoint,
+            holdup: Holdup::Segments,
         }),
         10..=12 => report(WorkerReport::Committed { attempt, checkpoint }),
         13 if pick < 60 => report(WorkerReport::Failed {

@@ -7,8 +7,8 @@ use std::{
 
 use tidegate_coordinator::{Command, Coordinator, Event, Outcome};
 use tidegate_core::{
-    Attempt, CheckpointId, Epoch, Generation, Lineage, ProcessingTime, Severity, TaskError, TaskId, VertexId,
-    WorkerId,
+    Attempt, CheckpointId, Epoch, Generation, Holdup, Lineage, ProcessingTime, Severity, TaskError, TaskId,
+    VertexId, WorkerId,
     control::{WorkerAddress, WorkerOrder, WorkerReport},
     epoch::EpochRecord,
 };
@@ -460,6 +460,11 @@ impl World {
                 self.worker(leader, id).running = false;
                 vec![WorkerReport::Stopped { attempt }]
             }
+            WorkerOrder::Explain { attempt, checkpoint } => vec![WorkerReport::Explained {
+                attempt,
+                checkpoint,
+                holdup: Holdup::Segments,
+            }],
             WorkerOrder::Abort { .. } | WorkerOrder::AssignSplits { .. } => vec![],
         }
     }

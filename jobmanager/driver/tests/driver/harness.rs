@@ -10,7 +10,7 @@ use std::{
 };
 
 use tidegate_core::{
-    Attempt, CheckpointId, Epoch, EventTime, KeySpace, Lineage, NodeId, Severity, TaskError, TaskId,
+    Attempt, CheckpointId, Epoch, EventTime, Holdup, KeySpace, Lineage, NodeId, Severity, TaskError, TaskId,
     VertexId,
     control::{
         Deployment, Manifest, OperatorSnapshot, Placement, Segment, SegmentContent, SegmentLocation,
@@ -142,6 +142,11 @@ impl Worker {
                 reports
             }
             WorkerOrder::Stop { attempt } => vec![WorkerReport::Stopped { attempt }],
+            WorkerOrder::Explain { attempt, checkpoint } => vec![WorkerReport::Explained {
+                attempt,
+                checkpoint,
+                holdup: Holdup::Segments,
+            }],
             WorkerOrder::Abort { .. } | WorkerOrder::AssignSplits { .. } => vec![],
         }
     }

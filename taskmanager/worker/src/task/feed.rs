@@ -1,13 +1,23 @@
 //! What feeds a task's chain: a source, or edges with their alignment and watermarks.
 
-use tidegate_core::{CheckpointId, EventTime};
+use tidegate_core::{CheckpointId, EventTime, MissingBarrier, NamedTask, TaskId, VertexId};
 use tidegate_exchange::AnyEdgeReader;
 
 use crate::{alignment::Alignment, head::TaskHead, source_node::SourceHead, watermarks::Watermarks};
 
+/// Who is at the other end of an edge into a task.
+pub(crate) struct Upstream {
+    pub(crate) vertex: VertexId,
+    /// The name of the producers' chain.
+    pub(crate) name: String,
+    /// The producer on the edge's first channel; the others follow in order.
+    pub(crate) first: u32,
+}
+
 /// One edge into a task.
 pub(crate) struct TaskInput {
     pub(crate) slot: u8,
+    pub(crate) upstream: Upstream,
     pub(crate) reader: Box<dyn AnyEdgeReader>,
 }
 
@@ -63,6 +73,31 @@ impl EdgeFeed {
             alignment: Alignment::new(count, restored),
             watermarks: Watermarks::new(count, watermark),
             next: 0,
+        }
+    }
+
+    /// The channels whose barrier has not come.
+    pub(super) fn missing_barriers(&self) -> Vec<MissingBarrier> {
+        let missing = self.alignment.open().map(|channel| {
+            let (input, _) = self.channels[channel];
+            MissingBarrier {
+                input: u32::try_from(input).unwrap_or(u32::MAX),
+                from: NamedTask {
+                    task: self.producer(channel),
+                    name: self.inputs[input].upstream.name.clone(),
+                },
+            }
+        });
+        missing.collect()
+    }
+
+    /// The task at the other end of a channel.
+    fn producer(&self, channel: usize) -> TaskId {
+        let (input, place) = self.channels[channel];
+        let upstream = &self.inputs[input].upstream;
+        TaskId {
+            vertex: upstream.vertex,
+            index: upstream.first + u32::try_from(place).unwrap_or(u32::MAX - upstream.first),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A task's part in checkpoints: when it acts, what it freezes, and how that is serialised in the background.
 
 use tidegate_core::{
-    Barrier, CheckpointId, Control, FaultPoint, Progress, chain::ChainError, control::OperatorSnapshot,
-    snapshot::Freeze,
+    Barrier, CheckpointId, Control, FaultPoint, Flow, NamedTask, Progress, Straggler, WaitsFor,
+    chain::ChainError, control::OperatorSnapshot, snapshot::Freeze,
 };
 
 use super::{Feed, Phase, SourceState, Stop, Task, TaskEvent};
@@ -49,17 +49,42 @@ impl Task {
         })
     }
 
-    /// Which channel holds up the pending checkpoint, in words.
-    pub(crate) fn held_up_by(&self) -> Option<String> {
-        let Feed::Edges(edges) = &self.feed else {
+    /// What this task's part of a checkpoint waits for; `None` if the task has done it.
+    pub(crate) fn straggles(&self, checkpoint: CheckpointId) -> Option<Straggler> {
+        let waits_for = if self
+            .scan
+            .as_ref()
+            .is_some_and(|scan| scan.checkpoint() >= checkpoint)
+        {
+            WaitsFor::Serialisation
+        } else if self.snapshot_taken >= checkpoint {
             return None;
+        } else if self.flow == Flow::Blocked {
+            let blocked = self.outputs.iter().find(|output| output.status.is_blocked());
+            WaitsFor::Room {
+                consumer: blocked
+                    .map(|output| output.consumer_name.clone())
+                    .unwrap_or_default(),
+            }
+        } else {
+            match &self.feed {
+                Feed::Edges(edges) if self.phase == Phase::Running => {
+                    let (missing, channels) = (edges.missing_barriers(), edges.channels.len());
+                    WaitsFor::Barriers {
+                        missing,
+                        channels: u32::try_from(channels).unwrap_or(u32::MAX),
+                    }
+                }
+                _ => WaitsFor::Turn,
+            }
         };
-        let (checkpoint, channel) = edges.alignment.held_up_by()?;
-        let (input, place) = edges.channels[channel];
-        Some(format!(
-            "task {} ({}) waits for the barrier of checkpoint {checkpoint} on input {input}, channel {place}",
-            self.id, self.name
-        ))
+        Some(Straggler {
+            task: NamedTask {
+                task: self.id,
+                name: self.name.clone(),
+            },
+            waits_for,
+        })
     }
 
     pub(super) fn act_on_trigger(&mut self) -> Result<(), Stop> {

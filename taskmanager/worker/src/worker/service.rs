@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod deploy;
+mod explanation;
 
 use std::sync::Arc;
 
@@ -16,11 +17,13 @@ use tidegate_core::{
 use tidegate_exchange::PeerFailure;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
+use self::explanation::Explanation;
 use crate::{
     executor::{Command, ExecutorEvent, ExecutorHandle},
     ledger::Ledger,
     participant::Participant,
     task::TaskEvent,
+    watch::SlotWatch,
     worker::{Worker, WorkerError},
 };
 
@@ -39,6 +42,7 @@ pub(super) enum Event {
     Discovered(Attempt, NodeId, Result<Vec<Split>, OperatorError>),
     Committed(Attempt, CommitOf),
     CommitRetrying(Attempt, CheckpointId, String),
+    ExplanationDue(Attempt, CheckpointId),
     Joined(Attempt),
     Died,
 }
@@ -64,6 +68,10 @@ struct Running {
     tasks: Vec<TaskId>,
     participant: Participant,
     ledger: Ledger,
+    /// By slot.
+    watches: Vec<Arc<SlotWatch>>,
+    /// What a checkpoint waits for is being found out.
+    explanation: Option<Explanation>,
     stopping: bool,
 }
 
@@ -189,11 +197,14 @@ impl Service {
                 Ok(())
             }
             WorkerOrder::Trigger { attempt, barrier } => self.trigger(attempt, barrier).await,
+            WorkerOrder::Explain { attempt, checkpoint } => {
+                self.explain(attempt, checkpoint);
+                Ok(())
+            }
             WorkerOrder::Abort { attempt, checkpoint } => {
                 if let Some(running) = self.current(attempt) {
                     running.participant.abort(checkpoint);
                 }
-                self.tell_all(attempt, &Command::Explain);
                 self.tell_all(attempt, &Command::Abort(checkpoint));
                 Ok(())
             }
@@ -309,6 +320,9 @@ impl Service {
                 self.fail_current(attempt, Some(uid), error.to_string()).await
             }
             Event::Discovered(..) => Ok(()),
+            Event::ExplanationDue(attempt, checkpoint) => {
+                self.conclude_explanation(attempt, checkpoint).await
+            }
             Event::Committed(attempt, of) => self.on_committed(attempt, of).await,
             Event::CommitRetrying(attempt, checkpoint, reason) => {
                 tracing::warn!(%checkpoint, reason, "a commit did not succeed and is tried again");
@@ -369,12 +383,11 @@ impl Service {
                 self.report_deployed(attempt).await
             }
             ExecutorEvent::Failed(error) => self.report(WorkerReport::Failed { attempt, error }).await,
-            ExecutorEvent::Explained(held) => {
-                for reason in held {
-                    tracing::warn!(reason, "a checkpoint was given up while a task was aligning");
-                }
-                Ok(())
-            }
+            ExecutorEvent::Explained {
+                slot,
+                checkpoint,
+                stragglers,
+            } => self.explained(attempt, slot, checkpoint, stragglers).await,
             ExecutorEvent::Stopped => Ok(()),
             ExecutorEvent::Task(TaskEvent::Prepared {
                 task,

@@ -109,14 +109,17 @@ impl Service {
             participant: Participant::new(share.tasks.len()),
             tasks: share.tasks,
             ledger: Ledger::default(),
+            watches: share.slots.iter().map(|slot| Arc::clone(&slot.watch)).collect(),
+            explanation: None,
             stopping: false,
         };
-        for (slot, (ready, tasks)) in share.slots.into_iter().enumerate() {
+        for (slot, share) in share.slots.into_iter().enumerate() {
             let events = self.executor_events(attempt);
             let spawned = executor::spawn(ExecutorParts {
-                name: format!("slot-{slot}"),
-                ready,
-                tasks,
+                slot,
+                ready: share.ready,
+                watch: share.watch,
+                tasks: share.assemblies,
                 events,
                 clock: self.worker.clock,
                 spin: self.worker.options.spin,
