@@ -4,7 +4,7 @@ use tidegate_core::{BoxError, Epoch, TaskError};
 use tidegate_driver::{DriverError, SavepointError, StoreError};
 use tidegate_worker::WorkerError;
 
-use crate::BuildError;
+use crate::{BuildError, StateReadError};
 
 /// A result of building or running a job.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -50,6 +50,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// State could not be read out of a snapshot.
+    #[error(transparent)]
+    StateRead(#[from] StateReadError),
     /// A worker could not be started.
     #[error("a worker could not be started")]
     Worker(#[source] WorkerError),
@@ -95,7 +98,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Build(_) | Self::Other(_) => ExitCode::Usage,
-            Self::StateRefused { .. } => ExitCode::StateRefused,
+            Self::StateRefused { .. } | Self::StateRead(_) => ExitCode::StateRefused,
             Self::Storage(error) => match error {
                 StoreError::Corrupt(_)
                 | StoreError::Mismatch { .. }

@@ -96,6 +96,10 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
+//! # Looking into state
+//!
+//! [`StateReader`] opens a checkpoint or a savepoint and gives the entries of any keyed state in it, without running the job.
+//!
 //! # Testing
 //!
 //! [`testing`] drives a single operator step by step, with records, time, snapshots and restores in the order that a
@@ -121,6 +125,7 @@ mod record;
 pub mod selector;
 mod sinks;
 mod split;
+mod state_reader;
 mod stateless;
 mod stream;
 pub mod testing;
@@ -140,16 +145,17 @@ pub use keyed::KeyedStream;
 pub use options::RunOptions;
 pub use record::Record;
 pub use sinks::SinkHandle;
+pub use state_reader::{StateEntries, StateInSnapshot, StateReadError, StateReader};
 pub use stream::Stream;
 pub use throttle::Throttle;
 pub use windowed_stream::WindowedStream;
 
 pub use tidegate_core::{
-    BoxError, EncodeKey, EventTime, FaultPoint, Faults, Key, KeyEncoder, KeySelector, OperatorContext,
-    OperatorError, Output, OutputTag, ProcessingTime, sink, source,
+    BoxError, CheckpointId, EncodeKey, Epoch, EventTime, FaultPoint, Faults, Key, KeyEncoder, KeySelector,
+    OperatorContext, OperatorError, Output, OutputTag, ProcessingTime, sink, source,
 };
 pub use tidegate_derive::Key;
-pub use tidegate_driver::{JobState, JobStatus, Outcome, SavepointInfo};
+pub use tidegate_driver::{JobState, JobStatus, Outcome, SavepointInfo, Snapshot};
 /// Reading and writing local files.
 pub use tidegate_files as files;
 /// The operators behind the methods of streams, to be used with [`testing`] or to build others.

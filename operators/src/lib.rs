@@ -30,7 +30,8 @@ pub use keyed::{Emit, Keyed};
 pub use map::{Map, TryMap};
 pub use process::{
     BroadcastContext, BroadcastFunction, BroadcastProcess, CoProcess, CoProcessFunction, EmitContext,
-    PlainBroadcast, PlainBroadcastFunction, Process, ProcessContext, ProcessFunction, StateKeys,
+    PROCESSING_TIME_TIMERS, PlainBroadcast, PlainBroadcastFunction, Process, ProcessContext, ProcessFunction,
+    StateKeys,
 };
 pub use sink::{CallbackSink, CollectSink, Collected, DiscardSink, PrintSink};
 pub use source::{GeneratorSource, IteratorSource};

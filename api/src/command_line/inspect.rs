@@ -109,19 +109,11 @@ pub(super) fn local_directory(location: &str) -> Option<PathBuf> {
 }
 
 fn blocking<T>(location: &str, look: impl AsyncFnOnce(JobStore) -> Result<T, StoreError>) -> Result<T> {
-    // To look must not create what is looked for.
-    if local_directory(location).is_some_and(|directory| !directory.is_dir()) {
-        let reason = "there is no such directory".to_owned();
-        return Err(Error::Storage(StoreError::Location {
-            location: location.to_owned(),
-            reason,
-        }));
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Threads)?;
-    let store = JobStore::open(location).map_err(Error::Storage)?;
+    let store = JobStore::open_existing(location).map_err(Error::Storage)?;
     runtime.block_on(look(store)).map_err(Error::Storage)
 }
 

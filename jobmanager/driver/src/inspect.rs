@@ -1,15 +1,39 @@
 //! Looking into a job's store without running the job.
 
+use std::{collections::BTreeSet, fmt};
+
 use tidegate_coordinator::SavepointInfo;
 use tidegate_core::{
     CheckpointId, Epoch, Generation, Lineage,
     control::{Manifest, SegmentLocation},
-    epoch::EpochKind,
+    epoch::{EpochKind, EpochRecord},
     layout,
 };
 use tidegate_proto::decode;
 
 use crate::{chain, error::StoreError, savepoint, store::JobStore};
+
+/// Which of the snapshots that a job has left.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Snapshot {
+    /// The checkpoint that the job would resume from.
+    #[default]
+    Latest,
+    /// The checkpoint that an epoch was claimed for, if it is retained.
+    Epoch(Epoch),
+    /// A savepoint: one of the job's by its name, or one that lies anywhere by its location.
+    Savepoint(String),
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest => f.write_str("the latest checkpoint"),
+            Self::Epoch(epoch) => write!(f, "the checkpoint of epoch {epoch}"),
+            Self::Savepoint(name) => write!(f, "savepoint {name:?}"),
+        }
+    }
+}
 
 /// One epoch of a job, for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,6 +99,61 @@ pub async fn list_checkpoints(store: &JobStore) -> Result<Vec<CheckpointSummary>
         summaries.push(summary);
     }
     Ok(summaries)
+}
+
+/// The manifest of a snapshot, with the folder that its segments are named relative to. `None` if there is no such
+/// snapshot: nothing has been claimed, the job began anew at that epoch, or its record is not kept any more.
+///
+/// # Errors
+/// [`StoreError::NoSavepoint`] for a savepoint that is not there, and whatever is unreadable.
+pub async fn read_snapshot(
+    store: &JobStore,
+    snapshot: &Snapshot,
+) -> Result<Option<(JobStore, Manifest)>, StoreError> {
+    let record: Option<EpochRecord> = match snapshot {
+        Snapshot::Savepoint(location) => {
+            let (folder, manifest) = savepoint::read(store, location).await?;
+            return Ok(Some((folder, manifest)));
+        }
+        Snapshot::Latest => chain::read(store).await?.tail.map(|tail| tail.record),
+        Snapshot::Epoch(epoch) => store.get_object(&layout::epoch(*epoch)).await?,
+    };
+    match record {
+        Some(EpochRecord {
+            epoch,
+            manifest: Some(reference),
+            ..
+        }) => {
+            let manifest = store.get_referenced(&reference, &layout::epoch(epoch)).await?;
+            Ok(Some((store.clone(), manifest)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The segments and manifests in the store that no retained epoch references, in order. While the job runs, these may be
+/// in flight; when it has ended they wait for the next collection.
+pub async fn list_unreferenced(store: &JobStore) -> Result<Vec<String>, StoreError> {
+    let mut objects = store.list(layout::CHECKPOINTS).await?;
+    objects.append(&mut store.list(layout::SEGMENTS).await?);
+    let chain = chain::read(store).await?;
+    let mut referenced = BTreeSet::new();
+    for record in chain.links.into_iter().chain(chain.tail.map(|tail| tail.record)) {
+        let Some(reference) = record.manifest else {
+            continue;
+        };
+        let manifest: Manifest = store
+            .get_referenced(&reference, &layout::epoch(record.epoch))
+            .await?;
+        referenced.insert(reference.object);
+        for segment in manifest.segments {
+            if let SegmentLocation::Object(object) = segment.location {
+                referenced.insert(object);
+            }
+        }
+    }
+    objects.retain(|object| !referenced.contains(object));
+    Ok(objects)
 }
 
 /// The savepoints of a job, by name.

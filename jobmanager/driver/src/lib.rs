@@ -34,7 +34,9 @@ mod store;
 pub use driver::Driver;
 pub use error::{DriverError, StoreError};
 pub use handle::{DriverGone, DriverHandle, ORDER_CAPACITY, ReportSender, SavepointRequestError};
-pub use inspect::{CheckpointSummary, list_checkpoints, list_savepoints};
+pub use inspect::{
+    CheckpointSummary, Snapshot, list_checkpoints, list_savepoints, list_unreferenced, read_snapshot,
+};
 pub use options::{CheckpointSettings, DriverOptions, RestartSettings, StartSetting};
 pub use store::JobStore;
 pub use tidegate_coordinator::{

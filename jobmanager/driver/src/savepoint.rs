@@ -22,7 +22,7 @@ use crate::{
     effect::{Import, put_manifest},
     error::StoreError,
     publish::{Publication, put_if_absent},
-    store::JobStore,
+    store::{JobStore, is_missing_directory},
 };
 
 pub(crate) const MANIFEST: &str = "manifest.pb";
@@ -115,13 +115,7 @@ pub(crate) async fn import(
     store: &JobStore,
     import: Import,
 ) -> Result<(Arc<Manifest>, ManifestReference), StoreError> {
-    let source = resolve(store, &import.location)?;
-    let Some(bytes) = source.get(MANIFEST).await? else {
-        return Err(StoreError::NoSavepoint {
-            location: import.location,
-        });
-    };
-    let mut manifest: Manifest = decode(&format!("{}/{MANIFEST}", source.location()), &bytes)?;
+    let (source, mut manifest) = read(store, &import.location).await?;
     // New segments must replay after those of the savepoint, which keep their number.
     manifest.checkpoint = import.checkpoint.max(manifest.checkpoint.next());
     manifest.epoch = import.epoch;
@@ -143,6 +137,18 @@ pub(crate) async fn import(
     }
     let reference = put_manifest(store, &manifest).await?;
     Ok((Arc::new(manifest), reference))
+}
+
+/// The manifest of a savepoint, with its folder.
+pub(crate) async fn read(store: &JobStore, location: &str) -> Result<(JobStore, Manifest), StoreError> {
+    let folder = resolve(store, location)?;
+    let Some(bytes) = folder.get(MANIFEST).await? else {
+        return Err(StoreError::NoSavepoint {
+            location: location.to_owned(),
+        });
+    };
+    let manifest = decode(&format!("{}/{MANIFEST}", folder.location()), &bytes)?;
+    Ok((folder, manifest))
 }
 
 async fn import_segment(
@@ -176,6 +182,9 @@ fn resolve(store: &JobStore, location: &str) -> Result<JobStore, StoreError> {
         .and_then(|rest| rest.strip_prefix('/'));
     match within {
         Some(name) if check_name(name).is_ok() => Ok(own.folder(name)),
+        _ if is_missing_directory(location) => Err(StoreError::NoSavepoint {
+            location: location.to_owned(),
+        }),
         _ => JobStore::open(location),
     }
 }

@@ -51,6 +51,15 @@ impl JobStore {
         }
     }
 
+    /// Opens a location to look at what is there: as [`open`](Self::open), but a directory that does not exist is refused
+    /// and not made.
+    pub fn open_existing(location: &str) -> Result<Self, StoreError> {
+        if is_missing_directory(location) {
+            return Err(refuse(location)("there is no such directory"));
+        }
+        Self::open(location)
+    }
+
     /// A root in a store that is open already. `location` is how people call it.
     pub fn new(store: Arc<dyn ObjectStore>, root: Path, location: impl Into<String>) -> Self {
         let location: String = location.into();
@@ -205,6 +214,16 @@ impl JobStore {
     }
 }
 
+/// Whether a location is a local directory that does not exist.
+pub(crate) fn is_missing_directory(location: &str) -> bool {
+    let path = match location.split_once("://") {
+        None => location,
+        Some(("file", path)) => path,
+        Some(_) => return false,
+    };
+    !path.is_empty() && !std::path::Path::new(path).is_dir()
+}
+
 fn missing(object: &str) -> StoreError {
     StoreError::Missing {
         object: object.to_owned(),
@@ -239,6 +258,20 @@ mod tests {
         store.delete("a/1").await.unwrap();
         store.delete("a/1").await.unwrap();
         assert_eq!(store.get("copy/x").await.unwrap().unwrap(), "one");
+    }
+
+    #[test]
+    fn to_look_does_not_create_what_is_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job");
+        for location in [path.display().to_string(), format!("file://{}", path.display())] {
+            let error = JobStore::open_existing(&location).unwrap_err();
+            assert!(error.to_string().contains("no such directory"), "{error}");
+            assert!(!path.exists());
+        }
+        std::fs::create_dir(&path).unwrap();
+        JobStore::open_existing(&path.display().to_string()).unwrap();
+        JobStore::open_existing("memory://").unwrap();
     }
 
     #[test]

@@ -11,8 +11,8 @@ use tidegate_core::{
 };
 use tidegate_state::{KeyedContext, StateRegistry, Timers};
 
-/// The name of the timers' state; a user's state cannot be in its way.
-const TIMERS: &str = "#processing-time-timers";
+/// The name of the state that processing-time timers are kept in; a user's state cannot be in its way.
+pub const PROCESSING_TIME_TIMERS: &str = "#processing-time-timers";
 
 /// The part of a context that does not depend on a key: emission, time and counters.
 pub struct EmitContext<'a, O> {
@@ -201,7 +201,7 @@ impl<K: Key> Scope<K> {
     pub(super) fn new(registry: StateRegistry<K>, space: KeySpace) -> Self {
         Self {
             registry,
-            timers: Timers::new(TIMERS, space),
+            timers: Timers::new(PROCESSING_TIME_TIMERS, space),
             counters: Counters::default(),
             now: ProcessingTime(i64::MIN),
         }

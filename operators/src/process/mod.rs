@@ -11,6 +11,6 @@ pub use broadcast::{
     BroadcastContext, BroadcastFunction, BroadcastProcess, PlainBroadcast, PlainBroadcastFunction,
 };
 pub use co_process::{CoProcess, CoProcessFunction};
-pub use context::{EmitContext, ProcessContext};
+pub use context::{EmitContext, PROCESSING_TIME_TIMERS, ProcessContext};
 pub use function::{Process, ProcessFunction};
 pub use walk::StateKeys;

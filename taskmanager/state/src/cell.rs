@@ -150,8 +150,9 @@ impl<C: Cell> Cell for Timed<C> {
         C::encode_content(&value.value, out)
     }
 
+    /// The time is part of the encoding, so it is part of the description.
     fn describe(version: u32) -> String {
-        C::describe(version)
+        format!("timed {}", C::describe(version))
     }
 
     fn heap_bytes(value: &Self::Value) -> usize {

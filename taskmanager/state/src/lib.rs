@@ -6,6 +6,7 @@
 //!   [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`]; [`Timers`] are state, too.
 //! - [`SlicedTable`] keeps one such table for each slice of time, for windows.
 //! - [`BroadcastState`] and [`OperatorListState`] are for state that is not keyed.
+//! - [`StoredState`] brings keyed state back outside of any operator, to be read.
 //! - [`segment`] packs what tables write into few objects, and finds it again.
 //!
 //! Everything here is pure: bytes in, bytes out.
@@ -24,8 +25,9 @@ mod operator_state;
 pub mod schema;
 mod scoped;
 pub mod segment;
-mod state;
 mod sliced;
+mod state;
+mod stored;
 mod table;
 mod timers;
 mod ttl;
@@ -37,11 +39,12 @@ pub use list::{Elements, List};
 pub use map_table::MapTable;
 pub use operator_state::{BroadcastState, OperatorListState};
 pub use scoped::BorrowedKey;
+pub use sliced::{Row, SliceIndex, SlicedTable};
 pub use state::{
     AggregatingState, KeyedContext, ListState, MapState, ReducingState, RegistryError, StateOptions,
-pub use sliced::{Row, SliceIndex, SlicedTable};
     StateRegistry, ValueState,
 };
+pub use stored::StoredState;
 pub use table::{Cursor, Hint, LOOK_AHEAD, Table};
 pub use timers::{Timer, Timers};
 pub use ttl::{Ttl, TtlUpdate};

@@ -29,5 +29,6 @@ pub use program::{
     AnyPort, AnyPush, AttachSides, BuiltNode, Discovery, JobProgram, NodeFactory, NodeParts, NodeProgram,
     Port, operator, sink, source, source_with_sides, two_input_operator,
 };
+pub use segments::{SegmentError, Segments};
 pub use source_node::{Polled, SourceHead};
 pub use worker::{Worker, WorkerError, WorkerOptions};

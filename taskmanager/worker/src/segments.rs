@@ -11,9 +11,9 @@ use futures::{StreamExt, stream};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use tidegate_core::{
     Attempt, CheckpointId, FaultPoint, Faults, KeyGroup, KeyGroupRange, OperatorUid, WorkerId,
-    control::{Segment, SegmentLocation, WorkerSnapshot},
+    control::{GroupSet, Segment, SegmentContent, SegmentLocation, WorkerSnapshot},
     layout,
-    snapshot::{KeyedState, StateError},
+    snapshot::{BlockKind, KeyedState, StateError},
 };
 use tidegate_state::segment::{self, BlockEntry, Footer, SegmentReader, SegmentWriter, TRAILER_BYTES};
 use tokio::runtime::Handle;
@@ -28,21 +28,48 @@ const SEGMENT_BYTES: usize = 256 * 1024 * 1024;
 const READ_BYTES: u64 = 8 * 1024 * 1024;
 /// How many reads are under way while blocks are loaded.
 const READS_AHEAD: usize = 3;
+/// Whatever key groups there are.
+const ALL_GROUPS: KeyGroupRange = KeyGroupRange {
+    start: 0,
+    end: u16::MAX,
+};
 /// How much of an object's end is read in the hope that it holds the whole index.
 const TAIL_BYTES: u64 = 256 * 1024;
 
 /// Why a segment could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SegmentError {
+pub enum SegmentError {
+    /// The store did not give the object.
     #[error("object {object:?} cannot be read: {cause}; the checkpoint cannot be restored without it")]
     Store {
+        /// The object.
         object: String,
+        /// What the store said.
         cause: object_store::Error,
     },
+    /// The object is damaged, or is no segment.
     #[error(transparent)]
     Format(#[from] segment::SegmentError),
+    /// A block passed its checksum and makes no sense to its state.
     #[error("object {object:?}: {cause}")]
-    State { object: String, cause: StateError },
+    State {
+        /// The object.
+        object: String,
+        /// What the state said.
+        cause: StateError,
+    },
+    /// The object has not what its manifest says.
+    #[error(
+        "object {object:?} lacks key groups of state {state:?} of operator {operator:?} that its manifest names; restore the object from a copy"
+    )]
+    Lacking {
+        /// The object.
+        object: String,
+        /// The operator.
+        operator: String,
+        /// The state within it.
+        state: String,
+    },
 }
 
 /// Why a segment could not be written.
@@ -121,7 +148,7 @@ fn object_path(root: &Path, object: &str) -> Path {
     object.split('/').fold(root.clone(), |path, part| path.join(part))
 }
 
-type Packed = (Vec<u8>, Vec<tidegate_core::control::SegmentContent>);
+type Packed = (Vec<u8>, Vec<SegmentContent>);
 
 /// Packs blocks so that what is read together lies together.
 fn pack(mut blocks: Vec<Block>) -> Result<Vec<Packed>, segment::SegmentError> {
@@ -146,8 +173,10 @@ fn pack(mut blocks: Vec<Block>) -> Result<Vec<Packed>, segment::SegmentError> {
     Ok(packed)
 }
 
-/// The segments of a manifest, to be read by executor threads while they restore.
-pub(crate) struct Segments {
+/// The segments of a manifest, to be read by executor threads while they restore, or by whoever looks into a checkpoint.
+///
+/// All calls block their thread until they are done, so it must not be one of an async runtime's.
+pub struct Segments {
     store: Arc<dyn ObjectStore>,
     root: Path,
     segments: Vec<Segment>,
@@ -157,12 +186,8 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    pub(crate) fn new(
-        store: Arc<dyn ObjectStore>,
-        root: Path,
-        segments: Vec<Segment>,
-        handle: Handle,
-    ) -> Self {
+    /// Segments in `store`, named relative to `root`. Reads run on the runtime of `handle`.
+    pub fn new(store: Arc<dyn ObjectStore>, root: Path, segments: Vec<Segment>, handle: Handle) -> Self {
         Self {
             store,
             root,
@@ -172,8 +197,12 @@ impl Segments {
         }
     }
 
-    /// Loads a table's key groups. Blocks this thread until it is done, so it must not be one of the runtime's.
-    pub(crate) fn load(
+    /// Loads a table's key groups, which it has been [assigned](KeyedState::assign), each from its latest base and all
+    /// changes after it.
+    ///
+    /// # Errors
+    /// Which object is missing, damaged or does not fit, and where; the table is then of no use.
+    pub fn load(
         &self,
         operator: &OperatorUid,
         table: &mut dyn KeyedState,
@@ -193,7 +222,7 @@ impl Segments {
             let segment = &self.segments[index];
             match &segment.location {
                 SegmentLocation::Inline(bytes) => {
-                    let object = format!("segment inside the manifest of checkpoint {}", segment.checkpoint);
+                    let object = inline_name(segment);
                     let reader = SegmentReader::open(object.as_str(), bytes)?;
                     for block in reader.select(operator, &state, groups) {
                         let block = block?;
@@ -210,18 +239,57 @@ impl Segments {
                         .copied()
                         .collect();
                     entries.sort_by_key(|entry| entry.offset);
-                    self.load_object(object, &entries, table)?;
+                    self.read_object(object, &entries, |entry, block| {
+                        apply(table, object, entry.group, entry.kind, block)
+                    })?;
                 }
             }
         }
         Ok(())
     }
 
-    fn load_object(
+    /// Reads everything that a restore could read: all objects are there, all blocks pass their checksums, and all that
+    /// the manifest names is in them.
+    ///
+    /// # Errors
+    /// The first thing that is not as it should be.
+    pub fn verify(&self) -> Result<(), SegmentError> {
+        for (index, segment) in self.segments.iter().enumerate() {
+            match &segment.location {
+                SegmentLocation::Inline(bytes) => {
+                    let object = inline_name(segment);
+                    let reader = SegmentReader::open(object.as_str(), bytes)?;
+                    verify_contents(segment, &object, |content| {
+                        reader
+                            .select(&content.operator, &content.state, ALL_GROUPS)
+                            .map(|block| Ok(block.map(|block| (block.group, block.kind))?))
+                            .collect()
+                    })?;
+                }
+                SegmentLocation::Object(object) => {
+                    let footer = self.footer(index, object, segment.size)?;
+                    let mut all = Vec::new();
+                    verify_contents(segment, object, |content| {
+                        let entries = footer.select(&content.operator, &content.state, ALL_GROUPS);
+                        Ok(entries
+                            .inspect(|entry| all.push(**entry))
+                            .map(|entry| (entry.group, entry.kind))
+                            .collect())
+                    })?;
+                    all.sort_by_key(|entry| entry.offset);
+                    self.read_object(object, &all, |_, _| Ok(()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads blocks of an object, which are given in the order of their offsets, and shows them to `each`.
+    fn read_object(
         &self,
         object: &str,
         entries: &[BlockEntry],
-        table: &mut dyn KeyedState,
+        mut each: impl FnMut(&BlockEntry, &[u8]) -> Result<(), SegmentError>,
     ) -> Result<(), SegmentError> {
         let path = object_path(&self.root, object);
         let runs = runs(entries);
@@ -248,7 +316,7 @@ impl Segments {
                 let length = usize::try_from(entry.range().end - entry.offset).unwrap_or(usize::MAX);
                 let read = bytes.get(start..start.saturating_add(length)).unwrap_or_default();
                 let block = entry.open(object, read)?;
-                apply(table, object, entry.group, entry.kind, block)?;
+                each(entry, block)?;
             }
         }
         Ok(())
@@ -288,11 +356,40 @@ impl Segments {
     }
 }
 
+/// What errors call a segment that is in no object of its own.
+fn inline_name(segment: &Segment) -> String {
+    format!("segment inside the manifest of checkpoint {}", segment.checkpoint)
+}
+
+/// Holds what a manifest says of a segment against the blocks that `blocks` finds in it.
+fn verify_contents(
+    segment: &Segment,
+    object: &str,
+    mut blocks: impl FnMut(&SegmentContent) -> Result<Vec<(KeyGroup, BlockKind)>, SegmentError>,
+) -> Result<(), SegmentError> {
+    for content in &segment.contents {
+        let blocks = blocks(content)?;
+        let groups = |wanted: BlockKind| -> GroupSet {
+            let of_kind = blocks.iter().filter(|(_, kind)| *kind == wanted);
+            of_kind.map(|(group, _)| *group).collect()
+        };
+        if content.base.exceeds(&groups(BlockKind::Base)) || content.delta.exceeds(&groups(BlockKind::Delta))
+        {
+            return Err(SegmentError::Lacking {
+                object: object.to_owned(),
+                operator: content.operator.to_string(),
+                state: content.state.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn apply(
     table: &mut dyn KeyedState,
     object: &str,
     group: KeyGroup,
-    kind: tidegate_core::snapshot::BlockKind,
+    kind: BlockKind,
     bytes: &[u8],
 ) -> Result<(), SegmentError> {
     table
@@ -321,8 +418,6 @@ fn runs(entries: &[BlockEntry]) -> Vec<(Range<usize>, Range<u64>)> {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::snapshot::BlockKind;
-
     use super::*;
 
     fn entry(group: u16, offset: u64, length: u32) -> BlockEntry {

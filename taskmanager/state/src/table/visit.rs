@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use hashbrown::HashTable;
 use tidegate_core::{Key, Progress};
 
-use super::Table;
+use super::{Table, group::Group};
 use crate::cell::Cell;
 
 /// Where a walk over a table is. The default is its beginning.
@@ -40,5 +41,14 @@ impl<K: Key, C: Cell> Table<K, C> {
             cursor.bucket = 0;
         }
         Progress::Done
+    }
+
+    /// Takes all entries out, as if none had ever been there: for tables that are loaded to be read.
+    pub(crate) fn drain(&mut self) -> Vec<(K, C::Value)> {
+        let entries = self.shards.iter_mut().flat_map(HashTable::drain);
+        let drained = entries.map(|entry| (entry.key, entry.value)).collect();
+        self.groups.fill_with(Group::default);
+        self.live = 0;
+        drained
     }
 }
