@@ -181,19 +181,19 @@ impl<A: Accept<O>, O> Stage<A, O> {
             Element::Control(control) => {
                 let result = match control {
                     Control::Watermark(watermark) => {
-                        self.op.on_watermark(watermark, &mut self.out, &self.context)
                         self.context.set_watermark(watermark);
+                        self.op.on_watermark(watermark, &mut self.out, &self.context)
                     }
                     Control::End => self.op.on_end(&mut self.out, &self.context),
                     Control::Idle | Control::Barrier(_) => Ok(Progress::Done),
                 };
                 (Step::Control(control), result)
             }
-        };
             Element::Mark(mark) => {
                 self.out.mark(mark);
                 (Step::Nothing, Ok(Progress::Done))
             }
+        };
         self.finish(cause, result)
     }
 
@@ -328,16 +328,16 @@ impl<I: Send, O: Send> Push<I> for Chained<I, O> {
         self.0.offer(Element::Control(control))
     }
 
+    fn mark(&mut self, mark: SplitMark) -> Result<Flow, ChainError> {
+        self.0.offer(Element::Mark(mark))
+    }
+
     fn drain(&mut self) -> Result<Flow, ChainError> {
         self.0.drain()
     }
 
     fn flush(&mut self) -> Result<Flow, ChainError> {
         self.0.flush()
-    fn mark(&mut self, mark: SplitMark) -> Result<Flow, ChainError> {
-        self.0.offer(Element::Mark(mark))
-    }
-
     }
 }
 
@@ -442,16 +442,16 @@ impl<T: Clone + Send> Push<T> for FanOut<T> {
         self.each(|next| next.control(control))
     }
 
+    fn mark(&mut self, mark: SplitMark) -> Result<Flow, ChainError> {
+        self.each(|next| next.mark(mark))
+    }
+
     fn drain(&mut self) -> Result<Flow, ChainError> {
         let mut flow = Flow::Ready;
         for branch in &mut self.branches {
             branch.flow = branch.next.drain()?;
             flow = flow.and(branch.flow);
         }
-    fn mark(&mut self, mark: SplitMark) -> Result<Flow, ChainError> {
-        self.each(|next| next.mark(mark))
-    }
-
         Ok(flow)
     }
 

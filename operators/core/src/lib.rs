@@ -33,8 +33,8 @@ mod time;
 pub use batch::{Batch, TARGET_RECORDS, Times, target_records};
 pub use error::{BoxError, OperatorError, Severity, TaskError};
 pub use fault::{FaultPoint, Faults};
-pub use id::{
 pub use holdup::{Holdup, MissingBarrier, NamedTask, Straggler, WaitsFor};
+pub use id::{
     Attempt, ChannelId, CheckpointId, Epoch, Generation, JobId, Lineage, NodeId, OperatorUid, TaskId,
     VertexId, WorkerId,
 };

@@ -7,8 +7,8 @@ use crate::{
     chain::{ChainError, ChainedOperator},
     id::CheckpointId,
     side::{OutputTag, SideOutputs},
-    time::EventTime,
     source::SplitMark,
+    time::EventTime,
 };
 
 /// Whether whatever comes next can take more. What has been given is kept in every case.
@@ -107,7 +107,6 @@ pub trait Push<T>: VisitOperators + Send {
     /// Takes a control element, in order after all batches pushed before.
     fn control(&mut self, control: Control) -> Result<Flow, ChainError>;
 
-    /// Goes on with whatever is pending, deepest first. [`Flow::Ready`] means that nothing is.
     /// Hears which split the records that follow come from, in order after all batches pushed before. Where a chain
     /// ends nobody listens.
     fn mark(&mut self, mark: SplitMark) -> Result<Flow, ChainError> {
@@ -115,6 +114,7 @@ pub trait Push<T>: VisitOperators + Send {
         Ok(Flow::Ready)
     }
 
+    /// Goes on with whatever is pending, deepest first. [`Flow::Ready`] means that nothing is.
     fn drain(&mut self) -> Result<Flow, ChainError>;
 
     /// Hands on buffered records, however few.
@@ -131,12 +131,12 @@ pub struct Output<O> {
     flow: Flow,
     failure: Option<ChainError>,
     emitted: u64,
-    sides: SideOutputs,
     /// The split that is being read, as said last.
     reading: Option<u32>,
+    sides: SideOutputs,
 }
 
-impl<O: 'static> Output<O> {
+impl<O> Output<O> {
     /// An output in front of `next`.
     pub fn new(next: Box<dyn Push<O>>) -> Self {
         Self::with_sides(next, SideOutputs::none())
@@ -150,17 +150,15 @@ impl<O: 'static> Output<O> {
             flow: Flow::Ready,
             failure: None,
             emitted: 0,
+            reading: None,
             sides,
         }
     }
-            reading: None,
 
     /// Emits one record.
     #[inline]
     pub fn emit(&mut self, record: O, time: Option<EventTime>) {
-}
         if self.batch.records.capacity() == 0 {
-impl<O> Output<O> {
             self.batch.records.reserve_exact(target_records::<O>());
         }
         self.batch.push(record, time);
@@ -211,11 +209,6 @@ impl<O> Output<O> {
         self.emitted
     }
 
-    fn give(&mut self, batch: Batch<O>) {
-        self.emitted += batch.len() as u64;
-        if self.failure.is_none() {
-            let pushed = self.next.push(batch);
-            self.note(pushed);
     /// Says which split of a source the records emitted from here on come from, or that one has ended. Saying again
     /// what was said last costs nothing.
     pub fn mark(&mut self, mark: SplitMark) {
@@ -232,6 +225,11 @@ impl<O> Output<O> {
         }
     }
 
+    fn give(&mut self, batch: Batch<O>) {
+        self.emitted += batch.len() as u64;
+        if self.failure.is_none() {
+            let pushed = self.next.push(batch);
+            self.note(pushed);
         }
     }
 
