@@ -4,10 +4,11 @@ use std::{
     fmt::Write as _,
     io::Write as _,
     path::PathBuf,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tidegate_driver::{JobStore, StoreError, list_checkpoints, list_savepoints};
+use tidegate_core::{BarrierKind, epoch::EpochKind};
+use tidegate_driver::{CheckpointSummary, JobStore, StoreError, list_checkpoints, list_savepoints};
 
 use crate::{
     Error, Result,
@@ -54,36 +55,56 @@ pub(super) fn savepoints(location: &str) -> Result<ExitCode> {
 /// Lists the checkpoints at a location.
 pub(super) fn checkpoints(location: &str) -> Result<ExitCode> {
     let checkpoints = blocking(location, async |store| list_checkpoints(&store).await)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    print(&if checkpoints.is_empty() {
+        "there are no checkpoints\n".to_owned()
+    } else {
+        checkpoint_table(&checkpoints, now)
+    })
+}
+
+fn checkpoint_table(checkpoints: &[CheckpointSummary], now: Duration) -> String {
     let mut text = format!(
-        "{:>8} {:>10} {:<14} {:>12} {:>8}  {:<20} {:<16} notes\n",
-        "epoch", "checkpoint", "kind", "size", "tasks", "claimed", "lineage"
+        "{:>8} {:>10} {:<20} {:>12} {:>8}  {:<20} {:>14} {:<16} state\n",
+        "epoch", "checkpoint", "kind", "size", "tasks", "claimed", "age", "lineage"
     );
-    for checkpoint in &checkpoints {
-        let notes = match (checkpoint.finished, checkpoint.committed) {
+    for checkpoint in checkpoints {
+        let state = match (checkpoint.finished, checkpoint.committed) {
             (true, true) => "the end, committed",
             (true, false) => "the end",
             (false, true) => "committed",
-            (false, false) => "",
+            (false, false) => "claimed",
         };
         let _ = writeln!(
             text,
-            "{:>8} {:>10} {:<14} {:>12} {:>8}  {:<20} {:<16} {notes}",
+            "{:>8} {:>10} {:<20} {:>12} {:>8}  {:<20} {:>14} {:<16} {state}",
             checkpoint.epoch,
             checkpoint
                 .checkpoint
                 .map_or_else(String::new, |id| id.to_string()),
-            format!("{:?}", checkpoint.kind).to_lowercase(),
+            kind(checkpoint),
             Bytes(checkpoint.size).to_string(),
             checkpoint.tasks,
             when(checkpoint.written_at_ms),
+            age(checkpoint.written_at_ms, now),
             checkpoint.lineage,
         );
     }
-    print(if checkpoints.is_empty() {
-        "there are no checkpoints\n"
-    } else {
-        &text
-    })
+    text
+}
+
+/// What an epoch is to people. A seal says which kind of snapshot it repeats.
+fn kind(checkpoint: &CheckpointSummary) -> &'static str {
+    let is_savepoint = checkpoint.taken_as.is_some_and(BarrierKind::is_full);
+    match (checkpoint.kind, checkpoint.taken_as) {
+        (EpochKind::Start, _) => "start",
+        (EpochKind::Seal, _) if is_savepoint => "seal of savepoint",
+        (EpochKind::Seal, _) => "seal",
+        (EpochKind::Checkpoint, Some(BarrierKind::Savepoint)) => "savepoint",
+        (EpochKind::Checkpoint, Some(BarrierKind::SuspendWithSavepoint)) => "suspend, savepoint",
+        (EpochKind::Checkpoint, Some(BarrierKind::Suspend)) => "suspend",
+        (EpochKind::Checkpoint, Some(BarrierKind::Checkpoint) | None) => "checkpoint",
+    }
 }
 
 /// Asks the process that runs the job for a savepoint.
@@ -117,7 +138,66 @@ fn blocking<T>(location: &str, look: impl AsyncFnOnce(JobStore) -> Result<T, Sto
     runtime.block_on(look(store)).map_err(Error::Storage)
 }
 
+/// How long ago something was; the clock of who wrote it may be ahead.
+fn age(at_ms: i64, now: Duration) -> String {
+    let since_epoch = Duration::from_millis(u64::try_from(at_ms).unwrap_or(0));
+    let age = now.saturating_sub(since_epoch).as_secs();
+    humantime::format_duration(Duration::from_secs(age)).to_string()
+}
+
 fn when(at_ms: i64) -> String {
     let since_epoch = Duration::from_millis(u64::try_from(at_ms).unwrap_or(0));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::{CheckpointId, Epoch, Generation};
+
+    use super::*;
+
+    #[test]
+    fn a_list_tells_savepoints_from_checkpoints_and_says_how_old_they_are() {
+        use BarrierKind::{Checkpoint, Savepoint, Suspend, SuspendWithSavepoint};
+        let cases = [
+            (EpochKind::Start, None, "start"),
+            (EpochKind::Checkpoint, Some(Checkpoint), "checkpoint"),
+            (EpochKind::Checkpoint, Some(Savepoint), "savepoint"),
+            (EpochKind::Checkpoint, Some(Suspend), "suspend"),
+            (
+                EpochKind::Checkpoint,
+                Some(SuspendWithSavepoint),
+                "suspend, savepoint",
+            ),
+            (EpochKind::Seal, Some(Checkpoint), "seal"),
+            (EpochKind::Seal, Some(SuspendWithSavepoint), "seal of savepoint"),
+        ];
+        for (kind, taken_as, word) in cases {
+            let summary = CheckpointSummary {
+                epoch: Epoch(12),
+                kind,
+                taken_as,
+                generation: Generation(1),
+                lineage: "abc".into(),
+                checkpoint: taken_as.map(|_| CheckpointId(34)),
+                tasks: 4,
+                segments: 1,
+                size: 2048,
+                finished: false,
+                committed: taken_as.is_some(),
+                written_at_ms: 1_000,
+            };
+            let table = checkpoint_table(&[summary], Duration::from_secs(3661));
+            let row = table.lines().nth(1).unwrap();
+            let state = if taken_as.is_some() {
+                "committed"
+            } else {
+                "claimed"
+            };
+            for words in [word, "12", "2.0 KiB", "1h 1m", "1970-01-01T00:00:01Z", state] {
+                assert!(row.contains(words), "{row:?} does not say {words:?}");
+            }
+        }
+        assert_eq!(age(5_000, Duration::from_secs(1)), "0s", "a clock that is ahead");
+    }
 }

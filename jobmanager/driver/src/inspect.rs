@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use tidegate_coordinator::SavepointInfo;
 use tidegate_core::{
-    CheckpointId, Epoch, Generation, Lineage,
+    BarrierKind, CheckpointId, Epoch, Generation, Lineage,
     control::{Manifest, SegmentLocation},
     epoch::{EpochKind, EpochRecord},
     layout,
@@ -42,6 +42,8 @@ pub struct CheckpointSummary {
     pub epoch: Epoch,
     /// Why it was claimed.
     pub kind: EpochKind,
+    /// Why its checkpoint was taken; `None` if the epoch is a fresh start. A seal repeats its parent's checkpoint.
+    pub taken_as: Option<BarrierKind>,
     /// By which generation.
     pub generation: Generation,
     /// The identity of the run's output.
@@ -74,6 +76,7 @@ pub async fn list_checkpoints(store: &JobStore) -> Result<Vec<CheckpointSummary>
             kind: record.kind,
             generation: record.generation,
             lineage: record.lineage,
+            taken_as: None,
             checkpoint: None,
             tasks: 0,
             segments: 0,
@@ -91,6 +94,7 @@ pub async fn list_checkpoints(store: &JobStore) -> Result<Vec<CheckpointSummary>
                 .iter()
                 .filter(|segment| matches!(segment.location, SegmentLocation::Object(_)));
             summary.checkpoint = Some(reference.checkpoint);
+            summary.taken_as = Some(manifest.kind);
             summary.tasks = manifest.tasks.len();
             summary.segments = objects.clone().count();
             summary.size = reference.size + objects.map(|segment| segment.size).sum::<u64>();
