@@ -6,6 +6,7 @@ mod support;
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -77,11 +78,25 @@ impl Running {
     }
 
     fn interrupt(&self) {
+        self.signal("-INT");
+    }
+
+    fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
-            .args(["-INT", &self.0.id().to_string()])
+            .args([signal, &self.0.id().to_string()])
             .status()
             .unwrap();
         assert!(sent.success());
+    }
+
+    /// Waits until it has said something on standard error, which is not part of its output then.
+    fn says(&mut self, words: &str) {
+        let mut said = String::new();
+        let mut stderr = BufReader::new(self.0.stderr.as_mut().unwrap());
+        while !said.contains(words) {
+            let read = stderr.read_line(&mut said).unwrap();
+            assert!(read > 0, "{said:?} does not say {words:?}");
+        }
     }
 
     fn output(mut self) -> Output {
@@ -117,6 +132,38 @@ fn an_interrupted_job_is_suspended_and_goes_on() {
 }
 
 #[test]
+fn a_job_that_is_interrupted_twice_ends_at_once_and_goes_on() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    let options = [
+        "--checkpoint-dir",
+        "checkpoints",
+        "--tolerable-failures",
+        "1000000",
+    ];
+    let mut running = Running::start(place, &options);
+    // Where manifests are kept there is a file: no checkpoint succeeds, so the job cannot be suspended.
+    let (manifests, aside) = (place.join("checkpoints/checkpoints"), place.join("aside"));
+    running.signal("-STOP");
+    fs::rename(&manifests, &aside).unwrap();
+    fs::write(&manifests, "").unwrap();
+    running.signal("-CONT");
+    running.interrupt();
+    running.says("suspending");
+    running.interrupt();
+    running.says("stopped at once");
+    expect(&running.output(), 130, &[]);
+    fs::remove_file(&manifests).unwrap();
+    fs::rename(&aside, &manifests).unwrap();
+    expect(
+        &output(place, &run(&["--checkpoint-dir", "checkpoints"])),
+        0,
+        &["has finished"],
+    );
+    published(&place.join("output")).assert_same(&reference(), "interrupted twice");
+}
+
+#[test]
 fn a_savepoint_is_taken_from_another_process_and_started_from() {
     let place = tempfile::tempdir().unwrap();
     let place = place.path();
@@ -137,7 +184,11 @@ fn a_savepoint_is_taken_from_another_process_and_started_from() {
     let list = words(&["savepoint", "--checkpoint-dir", "checkpoints", "ls"]);
     expect(&output(place, &list), 0, &["first"]);
     let list = words(&["checkpoints", "--checkpoint-dir", "checkpoints", "ls"]);
-    expect(&output(place, &list), 0, &["epoch", "checkpoint", "committed"]);
+    expect(
+        &output(place, &list),
+        0,
+        &["epoch", "suspend, savepoint", "committed"],
+    );
 
     // What was published before the savepoint stays; the new lineage publishes the rest.
     let from = ["--checkpoint-dir", "checkpoints", "--from-savepoint", "first"];
