@@ -1,7 +1,7 @@
 //! What cannot be built.
 
 use tidegate_core::graph::GraphError;
-use tidegate_operators::window::WindowError;
+use tidegate_operators::{StrategyError, window::WindowError};
 
 /// Why a job cannot be built from what was asked for.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -130,6 +130,7 @@ mod stateless;
 mod stream;
 pub mod testing;
 mod throttle;
+mod watermarks;
 mod windowed_stream;
 
 pub use broadcast::{BroadcastStream, KeyedBroadcast, StreamBroadcast};

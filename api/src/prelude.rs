@@ -3,8 +3,8 @@
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::{
-    BroadcastStream, Env, Job, Key, KeySelector, KeyedStream, NoArgs, Outcome, OutputTag, Record, RunOptions,
-    RunningJob, Stream, Throttle,
+    BroadcastStream, Env, EventTime, Job, Key, KeySelector, KeyedStream, NoArgs, Outcome, OutputTag, Record,
+    RunOptions, RunningJob, Stream, Throttle,
 };
 pub use tidegate_core::BoxError;
 pub use tidegate_files::{FileSink, FileSource, MALFORMED_ROWS, MalformedRow, OnMalformed};
@@ -12,7 +12,7 @@ pub use tidegate_operators::window::{Sliding, Tumbling, Window, Windowed};
 pub use tidegate_operators::{
     BroadcastContext, BroadcastFunction, CallbackSink, CoProcessFunction, CollectSink, Collected, DeadLetter,
     DiscardSink, Emit, EmitContext, GeneratorSource, IteratorSource, Keyed, PlainBroadcastFunction,
-    PrintSink, ProcessContext, ProcessFunction,
+    PrintSink, ProcessContext, ProcessFunction, WatermarkGenerator, WatermarkStrategy,
     aggregate::{Count, Max, MaxBy, Mean, Min, MinBy, Sum},
 };
 pub use tidegate_state::{

@@ -23,7 +23,7 @@ use crate::{
     head::ChainHead,
     metrics::TaskMetricsEntry,
     program::{AnyPush, BuiltNode, Discovery, JobProgram, NodeParts},
-    restore,
+    restore::{self, Hearing},
     segments::Segments,
     task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskOutput, TaskParts, Upstream},
     watch::{SlotWatch, WatchedTask},
@@ -409,7 +409,18 @@ impl TaskBuilder {
         let head_uid = self.parts.program.graph().node(vertex.nodes[0]).uid.clone();
         let watermark = restore
             .as_deref()
-            .map_or(EventTime::MIN, |manifest| restore::watermark(manifest, &head_uid));
+            .map_or(EventTime::MIN, |manifest| {
+                let edges = || self.plan.inputs(vertex.id);
+                let hearing = if self.plan.is_source(vertex.id)
+                    || edges().any(|edge| edge.partitioning == Partitioning::Forward)
+                {
+                    Hearing::OneProducer
+                } else {
+                    Hearing::AllProducers
+                };
+                let task = (self.task.index, vertex.parallelism);
+                restore::watermark(manifest, &head_uid, task, hearing)
+            });
         probe.set_watermark(watermark);
         let restored = restore
             .as_deref()

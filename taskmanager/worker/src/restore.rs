@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_core::{
     EventTime, NodeId, OperatorUid, TaskId, VisitOperators,
+    bug::{Bug, is_seeded},
     chain::ChainError,
-    control::{Manifest, OperatorSnapshot},
+    control::{Manifest, OperatorSnapshot, TaskSnapshot},
     sink::CommitRequest,
     snapshot::{RestoredState, Schema, StateError},
     source::Split,
@@ -128,13 +129,52 @@ pub(crate) fn splits(manifest: &Manifest, program: &JobProgram) -> Vec<(NodeId, 
         .collect()
 }
 
-/// The watermark that a vertex had come to: the least of its former tasks'.
-pub(crate) fn watermark(manifest: &Manifest, head: &OperatorUid) -> EventTime {
-    let former = manifest
+/// Whom the tasks of a vertex hear.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Hearing {
+    /// All tasks of each producer, as behind an edge that deals by key or to all: their watermarks are the same, but for
+    /// the order in which idle channels were heard of.
+    AllProducers,
+    /// One each, or nobody.
+    OneProducer,
+}
+
+/// The watermark that task `index` of `parallelism` many goes on with, so that what was late stays late.
+///
+/// With as many tasks as before it is the task's own. With another number, tasks that had heard the same go on with the
+/// highest that one of them had come to, since state may have been let go on its account; those that had not, with the
+/// lowest, since each may get records from the one furthest behind. Tasks whose input had ended have no say, unless all had.
+pub(crate) fn watermark(
+    manifest: &Manifest,
+    head: &OperatorUid,
+    (index, parallelism): (u32, u32),
+    hearing: Hearing,
+) -> EventTime {
+    if is_seeded(Bug::WatermarkRegresses) {
+        return EventTime::MIN;
+    }
+    let former: Vec<&TaskSnapshot> = manifest
         .tasks
         .iter()
-        .filter(|task| task.operators.iter().any(|(uid, _)| uid == head));
-    former.map(|task| task.watermark).min().unwrap_or(EventTime::MIN)
+        .filter(|task| task.operators.iter().any(|(uid, _)| uid == head))
+        .collect();
+    let own = former.iter().find(|task| task.task.index == index);
+    if let Some(own) = own.filter(|_| former.len() == parallelism as usize) {
+        return if own.ended { EventTime::MAX } else { own.watermark };
+    }
+    let running = former
+        .iter()
+        .filter(|task| !task.ended)
+        .map(|task| task.watermark);
+    let merged = match hearing {
+        Hearing::AllProducers => running.max(),
+        Hearing::OneProducer => running.min(),
+    };
+    merged.unwrap_or(if former.is_empty() {
+        EventTime::MIN
+    } else {
+        EventTime::MAX
+    })
 }
 
 /// Fills the operators of a freshly built and opened chain.
@@ -202,4 +242,67 @@ pub(crate) fn load<C: VisitOperators + ?Sized>(
         Ok(())
     })?;
     failure.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::{
+        BarrierKind, CheckpointId, Epoch, Generation, JobId, KeySpace, Lineage, VertexId,
+        control::SnapshotTimings,
+    };
+
+    use super::*;
+
+    /// A manifest of one vertex, given the watermarks of its tasks and whether they had ended.
+    fn manifest(tasks: &[(i64, bool)]) -> Manifest {
+        let snapshot = |(index, (watermark, ended)): (u32, &(i64, bool))| TaskSnapshot {
+            task: TaskId {
+                vertex: VertexId(3),
+                index,
+            },
+            watermark: EventTime(*watermark),
+            ended: *ended,
+            operators: vec![("head".into(), OperatorSnapshot::default())],
+            timings: SnapshotTimings::default(),
+        };
+        Manifest {
+            job: JobId::from("job"),
+            generation: Generation(1),
+            lineage: Lineage::from("lineage"),
+            epoch: Epoch(1),
+            checkpoint: CheckpointId(1),
+            kind: BarrierKind::Checkpoint,
+            finished: false,
+            space: KeySpace::DEFAULT,
+            graph_fingerprint: 0,
+            arguments: Vec::new(),
+            written_at_ms: 0,
+            segments: Vec::new(),
+            tasks: (0..).zip(tasks).map(snapshot).collect(),
+        }
+    }
+
+    #[test]
+    fn a_task_goes_on_where_its_event_time_was() {
+        use Hearing::{AllProducers, OneProducer};
+        const MAX: i64 = i64::MAX;
+        let two = &[(20, false), (12, false)][..];
+        let one_ended = &[(20, false), (5, true), (12, false)][..];
+        for (former, task, hearing, expected) in [
+            (two, (0, 2), AllProducers, 20),
+            (two, (1, 2), AllProducers, 12),
+            (two, (1, 2), OneProducer, 12),
+            (two, (0, 1), AllProducers, 20),
+            (two, (2, 3), AllProducers, 20),
+            (two, (2, 3), OneProducer, 12),
+            (one_ended, (1, 3), AllProducers, MAX),
+            (one_ended, (1, 2), AllProducers, 20),
+            (one_ended, (1, 2), OneProducer, 12),
+            (&[(7, true)], (0, 2), AllProducers, MAX),
+            (&[], (0, 2), AllProducers, i64::MIN),
+        ] {
+            let restored = watermark(&manifest(former), &"head".into(), task, hearing);
+            assert_eq!(restored, EventTime(expected), "{former:?} {task:?} {hearing:?}");
+        }
+    }
 }

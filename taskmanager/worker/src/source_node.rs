@@ -9,7 +9,7 @@ use tidegate_core::{
     VisitOperators,
     chain::{ChainError, ChainedOperator},
     snapshot::{KeyedState, OperatorState, RestoredState},
-    source::{Source, SourceReader, SourceStatus, Split},
+    source::{Source, SourceReader, SourceStatus, Split, SplitMark},
 };
 
 /// The head of a source task.
@@ -103,6 +103,10 @@ impl<T> VisitOperators for SourceNode<T> {
 
 impl<T: Send + 'static> SourceHead for SourceNode<T> {
     fn assign(&mut self, splits: Vec<Split>) -> Result<(), ChainError> {
+        // Whoever assigns watermarks hears of all splits before anything is read.
+        for split in &splits {
+            self.out.mark(SplitMark::Assigned(split.index));
+        }
         let assigned = match &mut self.reader {
             Some(reader) => reader.assign(splits),
             None => Err(OperatorError::other("splits came before the source was opened")),
@@ -114,11 +118,11 @@ impl<T: Send + 'static> SourceHead for SourceNode<T> {
         let Some(reader) = &mut self.reader else {
             return Err(self.wrap(OperatorError::other("the source was polled before it was opened")));
         };
+        self.context.enter();
         let before = self.out.emitted();
         let polled = reader.poll(waker, &mut self.out, &self.context);
         let flow = self.out.settle()?;
         let status = polled.map_err(|error| self.wrap(error))?;
-        self.context.enter();
         Ok(Polled {
             status,
             flow,

@@ -9,7 +9,7 @@ use tidegate_core::{
     Barrier, CheckpointId, Control, EventTime, Faults, Flow, OperatorUid, ProcessingTime, Severity,
     TARGET_RECORDS, TaskError, TaskId, TaskProbe, VertexId,
     chain::ChainError,
-    metrics::TaskMetrics,
+    metrics::{TaskMetrics, WatermarkHolder},
     sink::PrepareResult,
     source::{SourceStatus, Split},
 };
@@ -76,6 +76,14 @@ enum Phase {
     Ended,
 }
 
+/// Whether the chain, and through it whatever comes next, has heard how far event time had come when the task was
+/// restored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Announcement {
+    Due,
+    Made,
+}
+
 /// What came of looking for input.
 enum Step {
     /// Something was taken; this many records.
@@ -90,6 +98,7 @@ pub(crate) struct Task {
     feed: Feed,
     phase: Phase,
     flow: Flow,
+    announcement: Announcement,
     /// A checkpoint that this task starts by itself: at a source, or when all inputs have ended.
     trigger: Option<Barrier>,
     snapshot_taken: CheckpointId,
@@ -134,6 +143,7 @@ impl Task {
             feed: parts.feed,
             phase: Phase::Running,
             flow: Flow::Ready,
+            announcement: Announcement::Due,
             trigger: None,
             snapshot_taken: parts.restored,
             scan: None,
@@ -192,7 +202,8 @@ impl Task {
     }
 
     /// All workers have deployed.
-    pub(crate) fn start(&mut self) {
+    pub(crate) fn start(&mut self) -> Result<(), ChainError> {
+        self.announce()?;
         if let Feed::Source {
             state: SourceState::Preparing { started, .. },
             ..
@@ -201,6 +212,20 @@ impl Task {
             *started = true;
         }
         self.begin_reading();
+        Ok(())
+    }
+
+    /// Tells the chain, before any record, how far event time has come.
+    fn announce(&mut self) -> Result<(), ChainError> {
+        if self.announcement == Announcement::Due {
+            self.announcement = Announcement::Made;
+            let watermark = self.probe.watermark();
+            self.metrics.watermark.set(watermark);
+            self.flow = self
+                .flow
+                .and(self.chain().control(Control::Watermark(watermark))?);
+        }
+        Ok(())
     }
 
     fn begin_reading(&mut self) {
@@ -406,16 +431,28 @@ impl Task {
                 continue;
             }
             let (input, place) = edges.channels[channel];
-            let TaskInput { slot, reader, .. } = &mut edges.inputs[input];
-            let polled = reader.poll(place).map_err(|error| ChainError {
-                operator: OperatorUid::new(self.name.as_str()),
-                error: tidegate_core::OperatorError::other(error),
-            })?;
+            let polled = edges.inputs[input]
+                .reader
+                .poll(place)
+                .map_err(|error| ChainError {
+                    operator: OperatorUid::new(self.name.as_str()),
+                    error: tidegate_core::OperatorError::other(error),
+                })?;
             match polled {
                 Polled::Empty => {}
                 Polled::Batch { records } => {
                     edges.next = (channel + 1) % count;
-                    edges.watermarks.on_records(channel);
+                    // Another worker's sources may have started before this one has heard of it.
+                    let announcement = std::mem::replace(&mut self.announcement, Announcement::Made);
+                    let said = match (edges.watermarks.on_records(channel), announcement) {
+                        (Change::Watermark(_), _) | (_, Announcement::Due) => Some(edges.watermarks.merged()),
+                        (Change::None | Change::Idle, Announcement::Made) => None,
+                    };
+                    if let Some(watermark) = said {
+                        let _ = edges.head.control(Control::Watermark(watermark))?;
+                        self.metrics.watermark_held_by.set(edges.watermark_held_by());
+                    }
+                    let TaskInput { slot, reader, .. } = &mut edges.inputs[input];
                     self.flow = edges.head.records(*slot, reader.batch())?;
                     return Ok(Step::Took(records));
                 }
@@ -429,6 +466,7 @@ impl Task {
     }
 
     fn on_control(&mut self, channel: usize, control: Control) -> Result<(), Stop> {
+        self.announce()?;
         let now_us = self.clock.nanos() / 1000;
         let Feed::Edges(edges) = &mut self.feed else {
             return Ok(());
@@ -443,6 +481,7 @@ impl Task {
             }
         };
         let ended = edges.alignment.has_ended();
+        let held_by = edges.watermark_held_by();
         // A snapshot is of everything before; the watermark that an end sets free comes after it.
         if let Verdict::Snapshot {
             barrier,
@@ -451,10 +490,12 @@ impl Task {
         {
             self.snapshot(barrier, alignment_us)?;
         }
+        self.metrics.watermark_held_by.set(held_by);
         match change {
             Change::None => {}
             Change::Watermark(time) => {
                 self.probe.set_watermark(time);
+                self.metrics.watermark.set(time);
                 self.flow = self.flow.and(self.chain().control(Control::Watermark(time))?);
             }
             Change::Idle => self.flow = self.flow.and(self.chain().control(Control::Idle)?),
@@ -469,6 +510,8 @@ impl Task {
     fn end(&mut self) -> Result<(), Stop> {
         self.phase = Phase::Ending;
         self.probe.set_watermark(EventTime::MAX);
+        self.metrics.watermark.set(EventTime::MAX);
+        self.metrics.watermark_held_by.set(WatermarkHolder::Nobody);
         let flow = self.chain().control(Control::Watermark(EventTime::MAX))?;
         self.flow = flow.and(self.chain().control(Control::End)?);
         Ok(())

@@ -1,6 +1,9 @@
 //! The watermark of a task: the minimum over its input channels that have something to say.
 
-use tidegate_core::EventTime;
+use tidegate_core::{
+    EventTime,
+    bug::{Bug, is_seeded},
+};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Channel {
@@ -16,7 +19,7 @@ enum Channel {
 pub(crate) enum Change {
     /// Nothing to tell downstream.
     None,
-    /// Event time has come further.
+    /// Event time has come further; or the task was idle and is not any more, and says its watermark again.
     Watermark(EventTime),
     /// All channels that have not ended are idle now.
     Idle,
@@ -32,10 +35,10 @@ pub(crate) struct Watermarks {
 }
 
 impl Watermarks {
-    /// Channels that have said nothing yet, of a task whose watermark had come to `restored`.
+    /// The channels of a task whose watermark had come to `restored`, where they go on.
     pub(crate) fn new(channels: usize, restored: EventTime) -> Self {
         Self {
-            channels: vec![Channel::Active(EventTime::MIN); channels],
+            channels: vec![Channel::Active(restored); channels],
             merged: restored,
             idle: false,
         }
@@ -64,12 +67,26 @@ impl Watermarks {
         self.merge()
     }
 
-    /// Records have come on a channel: it is not idle any more.
-    pub(crate) fn on_records(&mut self, channel: usize) {
-        if let Channel::Idle(time) = self.channels[channel] {
-            self.channels[channel] = Channel::Active(time);
-            self.idle = false;
-        }
+    /// Records have come on a channel: it is not idle any more, and neither is the task, which says so before it passes
+    /// anything on.
+    pub(crate) fn on_records(&mut self, channel: usize) -> Change {
+        let Channel::Idle(time) = self.channels[channel] else {
+            return Change::None;
+        };
+        self.channels[channel] = Channel::Active(time);
+        self.merge()
+    }
+
+    /// The channel that holds the watermark where it is, if one does.
+    pub(crate) fn held_by(&self) -> Option<usize> {
+        let active = self.channels.iter().enumerate();
+        active
+            .filter_map(|(place, channel)| match channel {
+                Channel::Active(time) => Some((*time, place)),
+                Channel::Idle(_) | Channel::Ended => None,
+            })
+            .min()
+            .map(|(_, place)| place)
     }
 
     /// A channel has ended.
@@ -81,16 +98,17 @@ impl Watermarks {
     fn merge(&mut self) -> Change {
         let active = self.channels.iter().filter_map(|channel| match channel {
             Channel::Active(time) => Some(*time),
-            Channel::Idle(_) | Channel::Ended => None,
+            Channel::Idle(time) => is_seeded(Bug::IdleSplitHolds).then_some(*time),
+            Channel::Ended => None,
         });
         match active.min() {
             Some(least) => {
-                self.idle = false;
-                if least <= self.merged {
+                let was_idle = std::mem::take(&mut self.idle);
+                if least <= self.merged && !was_idle {
                     return Change::None;
                 }
-                self.merged = least;
-                Change::Watermark(least)
+                self.merged = self.merged.max(least);
+                Change::Watermark(self.merged)
             }
             // The final watermark is the task's own affair, when it ends.
             None if self.channels.iter().all(|channel| *channel == Channel::Ended) => Change::None,
@@ -124,8 +142,29 @@ mod tests {
         assert_eq!(marks.on_idle(1), Change::None);
         assert_eq!(marks.on_end(2), Change::Watermark(T(10)));
         assert_eq!(marks.on_idle(0), Change::Idle);
-        marks.on_records(0);
+        assert_eq!(marks.on_records(0), Change::Watermark(T(10)));
+        assert_eq!(marks.on_records(0), Change::None);
         assert_eq!(marks.on_watermark(0, T(11)), Change::Watermark(T(11)));
+    }
+
+    #[test]
+    fn a_channel_that_comes_back_from_idleness_behind_holds_without_pulling_back() {
+        let mut marks = Watermarks::new(2, EventTime::MIN);
+        let _ = (marks.on_watermark(0, T(5)), marks.on_watermark(1, T(30)));
+        assert_eq!(marks.on_idle(0), Change::Watermark(T(30)));
+        assert_eq!(marks.on_watermark(0, T(6)), Change::None);
+        assert_eq!(marks.on_watermark(1, T(50)), Change::None);
+        assert_eq!(marks.held_by(), Some(0));
+        assert_eq!(marks.on_watermark(0, T(40)), Change::Watermark(T(40)));
+    }
+
+    #[test]
+    fn a_repeated_watermark_ends_idleness() {
+        let mut marks = Watermarks::new(1, EventTime::MIN);
+        let _ = marks.on_watermark(0, T(5));
+        assert_eq!(marks.on_idle(0), Change::Idle);
+        assert_eq!(marks.on_watermark(0, T(5)), Change::Watermark(T(5)));
+        assert_eq!(marks.on_watermark(0, T(5)), Change::None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What feeds a task's chain: a source, or edges with their alignment and watermarks.
 
-use tidegate_core::{CheckpointId, EventTime, MissingBarrier, NamedTask, TaskId, VertexId};
+use tidegate_core::{
+    CheckpointId, EventTime, MissingBarrier, NamedTask, TaskId, VertexId, metrics::WatermarkHolder,
+};
 use tidegate_exchange::AnyEdgeReader;
 
 use crate::{alignment::Alignment, head::TaskHead, source_node::SourceHead, watermarks::Watermarks};
@@ -89,6 +91,16 @@ impl EdgeFeed {
             }
         });
         missing.collect()
+    }
+
+    /// Who holds the task's watermark where it is.
+    pub(super) fn watermark_held_by(&self) -> WatermarkHolder {
+        self.watermarks
+            .held_by()
+            .map_or(WatermarkHolder::Nobody, |channel| {
+                let TaskId { vertex, index } = self.producer(channel);
+                WatermarkHolder::Channel { vertex, task: index }
+            })
     }
 
     /// The task at the other end of a channel.
