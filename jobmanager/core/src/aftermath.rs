@@ -52,6 +52,8 @@ impl Coordinator {
         retained.sort_by_key(|manifest| manifest.checkpoint);
         let newest = tail.record.manifest.as_ref().or(retained.last());
         self.commands.push(Command::Collect(CollectionPlan {
+            generation: self.generation.unwrap_or_default(),
+            exporting: self.exports.iter().map(|export| export.name.clone()).collect(),
             tail: tail.record.epoch,
             floor: tail.record.floor,
             claimed: newest.map_or(CheckpointId(0), |manifest| manifest.checkpoint),

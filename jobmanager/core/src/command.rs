@@ -68,6 +68,8 @@ pub enum SavepointError {
 /// `claimed`, and does nothing at all if the chain has grown beyond `tail`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CollectionPlan {
+    /// The term of leadership that collects.
+    pub generation: Generation,
     /// The newest epoch.
     pub tail: Epoch,
     /// The oldest epoch whose record is kept.
@@ -76,6 +78,8 @@ pub struct CollectionPlan {
     pub claimed: CheckpointId,
     /// The manifests that are kept, oldest first; the last one is the tail's.
     pub retained: Vec<ManifestReference>,
+    /// The savepoints that are being copied, by name.
+    pub exporting: Vec<String>,
 }
 
 /// Something people should know; it changes nothing.

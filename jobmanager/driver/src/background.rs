@@ -10,13 +10,15 @@ use tidegate_coordinator::CollectionPlan;
 use tidegate_core::{Epoch, Faults, Generation, layout};
 use tidegate_proto::{CommittedRecord, encode};
 
-use crate::{collection, store::JobStore};
+use crate::{abandoned, collection, store::JobStore};
 
 pub(crate) struct Background {
     store: JobStore,
     faults: Faults,
     committed: Option<CommittedRecord>,
     plan: Option<CollectionPlan>,
+    /// Whether what leaders before this one left of savepoints has been collected: once is enough.
+    has_collected_exports: bool,
     running: Option<BoxFuture<'static, ()>>,
 }
 
@@ -37,6 +39,7 @@ impl Background {
             faults,
             committed: None,
             plan: None,
+            has_collected_exports: false,
             running: None,
         }
     }
@@ -76,7 +79,11 @@ impl Background {
             return Some(write.boxed());
         }
         let plan = self.plan.take()?;
+        let exports_too = !std::mem::replace(&mut self.has_collected_exports, true);
         let collect = async move {
+            if exports_too && let Err(error) = abandoned::collect(&store, &plan).await {
+                tracing::warn!(%error, "what was left of savepoints is left to the next run");
+            }
             match collection::collect(&store, &plan, &faults).await {
                 Ok(deleted) if deleted > 0 => tracing::debug!(deleted, "collected what nothing needs"),
                 Ok(_) => {}

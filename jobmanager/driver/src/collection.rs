@@ -91,6 +91,8 @@ mod tests {
         let manifest = |n| layout::manifest(CheckpointId(n), Generation(1));
         let segment = |n| layout::segment(CheckpointId(n), Attempt(1), WorkerId(0), 0);
         let plan = CollectionPlan {
+            generation: Generation(1),
+            exporting: vec![],
             tail: Epoch(4),
             floor: Epoch(3),
             claimed: CheckpointId(6),

@@ -11,7 +11,7 @@ use tidegate_core::{
 };
 use tidegate_proto::decode;
 
-use crate::{chain, error::StoreError, savepoint, store::JobStore};
+use crate::{abandoned::is_marker, chain, error::StoreError, savepoint, store::JobStore};
 
 /// Which of the snapshots that a job has left.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -173,7 +173,7 @@ pub async fn list_savepoints(store: &JobStore) -> Result<Vec<SavepointInfo>, Sto
             continue;
         };
         // It may be deleted while it is listed.
-        if let Some(bytes) = store.get(&object).await? {
+        if let Some(bytes) = store.get(&object).await?.filter(|bytes| !is_marker(bytes)) {
             let manifest: Manifest = decode(&object, &bytes)?;
             let folder = savepoint::folder(store, name);
             let size = bytes.len() as u64;

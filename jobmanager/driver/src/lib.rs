@@ -18,6 +18,7 @@
 //! # Ok(()) }
 //! ```
 
+mod abandoned;
 mod background;
 mod chain;
 mod collection;

@@ -1,8 +1,8 @@
 //! Savepoints: self-contained copies that nothing else references.
 //!
 //! ```text
-//! savepoints/<name>/segments/<i>    copies
-//! savepoints/<name>/manifest.pb     written last, only if absent: with it the savepoint exists
+//! savepoints/<name>/segments/<n>-<generation>-<i>    copies of checkpoint n's segments
+//! savepoints/<name>/manifest.pb                      written last, only if absent: with it the savepoint exists
 //! ```
 //! A savepoint's manifest names segments relative to the savepoint, so that the folder can be moved as a whole.
 
@@ -19,6 +19,7 @@ use tidegate_core::{
 use tidegate_proto::{decode, encode};
 
 use crate::{
+    abandoned::is_marker,
     effect::{Import, put_manifest},
     error::StoreError,
     publish::{Publication, put_if_absent},
@@ -26,6 +27,8 @@ use crate::{
 };
 
 pub(crate) const MANIFEST: &str = "manifest.pb";
+/// The folder of a savepoint's copies.
+pub(crate) const COPIES: &str = "segments";
 const LONGEST_NAME: usize = 100;
 
 /// Checks that a savepoint could be called so.
@@ -66,23 +69,58 @@ pub(crate) async fn export(
 ) -> Result<SavepointInfo, StoreError> {
     check_name(name)?;
     let target = folder(store, name);
+    let mut copies = Vec::new();
+    let exported = try_export(store, &target, name, manifest, &mut copies).await;
+    match exported {
+        Ok((copy, size)) => Ok(info(name, &target, epoch, &copy, size)),
+        // Nobody knows whether the savepoint exists: its copies stay.
+        Err(error @ StoreError::Unresolved { .. }) => Err(error),
+        Err(error) => {
+            for copy in copies {
+                if let Err(error) = target.delete(&copy).await {
+                    tracing::warn!(%error, savepoint = name, "a copy is left to the next run");
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Copies and publishes; `copies` are the objects that may have been made.
+async fn try_export(
+    store: &JobStore,
+    target: &JobStore,
+    name: &str,
+    manifest: &Manifest,
+    copies: &mut Vec<String>,
+) -> Result<(Manifest, u64), StoreError> {
     let mut copy = manifest.clone();
     for (i, segment) in copy.segments.iter_mut().enumerate() {
         if let SegmentLocation::Object(object) = &segment.location {
             // Exports of one name that rival for it must not overwrite each other's copies.
-            let to = format!("segments/{}-{}-{i}", manifest.checkpoint, manifest.generation);
-            store.copy_to(object, &target, &to).await?;
+            let to = format!("{COPIES}/{}-{}-{i}", manifest.checkpoint, manifest.generation);
+            copies.push(to.clone());
+            store.copy_to(object, target, &to).await?;
             segment.location = SegmentLocation::Object(to);
         }
     }
     let body = Bytes::from(encode(&copy));
     let size = body.len() as u64;
-    match put_if_absent(&target, MANIFEST, body).await? {
-        Publication::Ours => Ok(info(name, &target, epoch, &copy, size)),
-        Publication::Taken(_) => Err(StoreError::SavepointExists {
+    if let Publication::Taken(_) = put_if_absent(target, MANIFEST, body).await? {
+        return Err(StoreError::SavepointExists {
             name: name.to_owned(),
-        }),
+        });
     }
+    // A later leader may have taken the copies for abandoned before there was a manifest.
+    let there = target.list(COPIES).await?;
+    if let Some(gone) = copies.iter().find(|copy| !there.contains(copy)) {
+        target.delete(MANIFEST).await?;
+        return Err(StoreError::Missing {
+            object: gone.clone(),
+            named_by: format!("savepoint {name}"),
+        });
+    }
+    Ok((copy, size))
 }
 
 pub(crate) fn info(
@@ -142,7 +180,8 @@ pub(crate) async fn import(
 /// The manifest of a savepoint, with its folder.
 pub(crate) async fn read(store: &JobStore, location: &str) -> Result<(JobStore, Manifest), StoreError> {
     let folder = resolve(store, location)?;
-    let Some(bytes) = folder.get(MANIFEST).await? else {
+    let found = folder.get(MANIFEST).await?;
+    let Some(bytes) = found.filter(|bytes| !is_marker(bytes)) else {
         return Err(StoreError::NoSavepoint {
             location: location.to_owned(),
         });
@@ -190,8 +229,58 @@ fn resolve(store: &JobStore, location: &str) -> Result<JobStore, StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use tidegate_core::{BarrierKind, CheckpointId, KeySpace};
+
     use super::*;
+
+    /// The manifest of a savepoint with one segment, `segments/a`.
+    pub(crate) fn manifest(checkpoint: u64, generation: u64) -> Manifest {
+        let checkpoint = CheckpointId(checkpoint);
+        Manifest {
+            job: "job".into(),
+            generation: Generation(generation),
+            lineage: "l".into(),
+            epoch: Epoch(1),
+            checkpoint,
+            kind: BarrierKind::Savepoint,
+            finished: false,
+            space: KeySpace::DEFAULT,
+            graph_fingerprint: 0,
+            arguments: vec![],
+            written_at_ms: 0,
+            segments: vec![Segment {
+                location: SegmentLocation::Object("segments/a".to_owned()),
+                size: 5,
+                checkpoint,
+                contents: vec![],
+            }],
+            tasks: vec![],
+        }
+    }
+
+    #[tokio::test]
+    async fn an_export_that_fails_leaves_nothing() {
+        let store = JobStore::open("memory://").unwrap();
+        store.put("segments/a", "state").await.unwrap();
+        let mut broken = manifest(3, 1);
+        let mut missing = broken.segments[0].clone();
+        missing.location = SegmentLocation::Object("segments/b".to_owned());
+        broken.segments.push(missing);
+        assert!(export(&store, "broken", Epoch(1), &broken).await.is_err());
+        assert_eq!(
+            store.list(layout::SAVEPOINTS).await.unwrap(),
+            Vec::<String>::new()
+        );
+        export(&store, "whole", Epoch(1), &manifest(3, 1)).await.unwrap();
+        let taken = export(&store, "whole", Epoch(1), &manifest(4, 1)).await;
+        assert!(matches!(taken, Err(StoreError::SavepointExists { .. })));
+        let left = store.list(layout::SAVEPOINTS).await.unwrap();
+        assert_eq!(
+            left,
+            ["savepoints/whole/manifest.pb", "savepoints/whole/segments/3-1-0"]
+        );
+    }
 
     #[test]
     fn names_lead_nowhere() {

@@ -98,3 +98,14 @@ async fn a_savepoint_that_is_not_there_is_named() {
     };
     assert!(cause.contains("no savepoint at \"nowhere\""), "{cause}");
 }
+
+#[tokio::test]
+async fn what_a_dead_run_left_of_a_savepoint_is_collected_by_the_next() {
+    let (store, ledger) = (memory(), Ledger::default());
+    let left = "savepoints/half/segments/2-0-0";
+    store.put(left, "a copy, and no manifest").await.unwrap();
+    run(options(), &store, &ledger, Behaviour::default())
+        .await
+        .unwrap();
+    assert_eq!(store.list("savepoints").await.unwrap(), Vec::<String>::new());
+}
