@@ -76,6 +76,9 @@ pub enum BuildError {
         /// The type that was asked for.
         wanted: &'static str,
     },
+    /// A watermark strategy that cannot work.
+    #[error(transparent)]
+    Watermarks(#[from] StrategyError),
     /// Streams of two jobs were put together.
     #[error("`{operation}` was given a stream of another job; both sides must come from one `Env`")]
     OtherJob {
