@@ -16,8 +16,11 @@ use tidegate_core::{
     CheckpointId, Epoch, FaultPoint, Faults, Flow, OperatorError,
     sink::{CommitRequest, Committable, Sink, SinkWriter},
 };
-use tidegate_files::FileSink;
-use tidegate_operators::harness::{InlineIo, ThreadIo, sink_context, sink_context_with_io};
+use tidegate_files::{
+    Compression, FileSink, FileSource,
+    object_store::{ObjectStore, memory::InMemory},
+};
+use tidegate_operators::harness::{InlineIo, SourceHarness, ThreadIo, sink_context, sink_context_with_io};
 
 type Writer = Box<dyn SinkWriter<u64>>;
 
@@ -303,9 +306,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn every_claimed_record_is_published_once_through_any_lives(lives in lives(), attempts_restart in any::<bool>()) {
+    fn every_claimed_record_is_published_once_through_any_lives(
+        lives in lives(), attempts_restart in any::<bool>(), in_memory in any::<bool>(),
+        compression in prop::sample::select(vec![Compression::None, Compression::Gzip, Compression::Zstd]),
+    ) {
         let directory = tempfile::tempdir().unwrap();
-        let healthy = FileSink::json_lines(directory.path()).max_part_bytes(20);
+        let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let location = match in_memory {
+            true => "memory:///out".into(),
+            false => directory.path().join("out"),
+        };
+        let on_store = |sink: FileSink| match in_memory {
+            true => sink.object_store(Arc::clone(&memory)),
+            false => sink,
+        };
+        let healthy =
+            on_store(FileSink::json_lines(&location).max_part_bytes(20).compression(compression));
         // What the claimed chain holds: how far the source was and what is to be committed.
         let (mut position, mut epoch, mut last) = (0u64, 0u64, Vec::<Committable>::new());
         for (attempt, life) in lives.iter().enumerate() {
@@ -337,9 +353,19 @@ proptest! {
         if epoch > 0 {
             commit(&healthy, epoch, &last).unwrap();
         }
-        let files = published(directory.path());
-        let mut numbers: Vec<u64> =
-            files.iter().flat_map(|(_, text)| text.lines()).map(|line| line.parse().unwrap()).collect();
+        let source = FileSource::json_lines::<u64>(location.join("*.jsonl*"));
+        let source = if in_memory { source.object_store(memory) } else { source };
+        let mut numbers = match SourceHarness::new(&source) {
+            Ok(mut harness) => {
+                harness.run().unwrap();
+                harness.take()
+            }
+            // No record was claimed.
+            Err(error) => {
+                prop_assert!(error.to_string().contains("no file matches"), "{}", error);
+                Vec::new()
+            }
+        };
         numbers.sort_unstable();
         prop_assert_eq!(numbers, (0..position).collect::<Vec<_>>());
     }

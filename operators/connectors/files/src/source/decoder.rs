@@ -68,6 +68,8 @@ impl Decoder {
     }
 }
 
+// Apart, so that it does not weigh upon the decoding of CSV, which is inlined into the loop over rows.
+#[inline(never)]
 fn text<T: DeserializeOwned>(row: &[u8]) -> Result<T, RowError> {
     let text = std::str::from_utf8(row).map_err(|error| RowError {
         column: error.valid_up_to() as u64 + 1,

@@ -48,15 +48,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Version {
     entity_tag: Option<String>,
-    /// When it was last changed, in milliseconds since the epoch.
-    modified_ms: i64,
+    /// When it was last changed, in seconds since the epoch: a listing may know more of it than an answer over HTTP.
+    modified_s: i64,
 }
 
 impl Version {
     pub(super) fn of(meta: &ObjectMeta) -> Self {
         Self {
             entity_tag: meta.e_tag.clone(),
-            modified_ms: meta.last_modified.timestamp_millis(),
+            modified_s: meta.last_modified.timestamp(),
         }
     }
 }
@@ -138,8 +138,7 @@ impl Object {
                 )
             }
             Some(version)
-                if version.entity_tag.is_none()
-                    && found.last_modified.timestamp_millis() != version.modified_ms =>
+                if version.entity_tag.is_none() && found.last_modified.timestamp() != version.modified_s =>
             {
                 format!("it was last changed at {}", found.last_modified)
             }
@@ -206,25 +205,31 @@ impl Runs {
         Run { range, fetched }
     }
 
-    /// What is fetched, once it is. It is fetched again if that did not work.
+    /// What is fetched, once it is. It is fetched again if that did not work and may.
     fn settle(&self, mut run: Run) -> Result<Fetched, FileError> {
-        let (offset, mut pause) = (run.range.start, FIRST_PAUSE);
+        let (length, mut pause) = (run.range.end - run.range.start, FIRST_PAUSE);
         for fetches in 1.. {
-            match block_on(run.fetched) {
+            let error = match block_on(run.fetched) {
+                None => break,
                 Some(Ok((meta, fetched))) => {
                     self.object.check(&meta)?;
-                    return Ok(fetched);
+                    match fetched {
+                        Fetched::Bytes(bytes) if bytes.len() as u64 != length => cut_off(bytes.len(), length),
+                        fetched => return Ok(fetched),
+                    }
                 }
-                Some(Err(error)) if fetches >= MAX_FETCHES || !may_pass(&error) => {
-                    return Err(self.object.failed(offset, error));
-                }
-                Some(Err(_)) => {
-                    thread::sleep(pause);
-                    pause *= 2;
-                    run = self.fetch(run.range);
-                }
-                None => break,
+                Some(Err(error)) => error,
+            };
+            // A file that has shrunk has no such bytes any more.
+            if let Ok(meta) = block_on(self.located.store.head(&self.located.key)) {
+                self.object.check(&meta)?;
             }
+            if fetches >= MAX_FETCHES || !may_pass(&error) {
+                return Err(self.object.failed(run.range.start, error));
+            }
+            thread::sleep(pause);
+            pause *= 2;
+            run = self.fetch(run.range);
         }
         Err(FileError::unanswered(&self.object.name))
     }
@@ -260,7 +265,6 @@ async fn fetch(
     key: &Key,
     range: Range<u64>,
 ) -> Result<(ObjectMeta, Fetched), object_store::Error> {
-    let length = range.end - range.start;
     let options = GetOptions {
         range: Some(GetRange::Bounded(range)),
         ..GetOptions::default()
@@ -270,16 +274,14 @@ async fn fetch(
     if let GetResultPayload::File(file, _) = answer.payload {
         return Ok((meta, Fetched::File(file)));
     }
-    let bytes = answer.bytes().await?;
-    // A file that is shorter than it was answers with less; its size tells.
-    if bytes.len() as u64 != length && meta.size > 0 {
-        let cut = format!("{} of {length} bytes came", bytes.len());
-        return Err(object_store::Error::Generic {
-            store: "object store",
-            source: cut.into(),
-        });
+    Ok((meta, Fetched::Bytes(answer.bytes().await?)))
+}
+
+fn cut_off(came: usize, length: u64) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "object store",
+        source: format!("{came} of {length} bytes came").into(),
     }
-    Ok((meta, Fetched::Bytes(bytes)))
 }
 
 /// Whether the same request may be answered another time.
