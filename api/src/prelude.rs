@@ -8,7 +8,9 @@ pub use crate::{
 };
 pub use tidegate_core::BoxError;
 pub use tidegate_files::{FileSink, FileSource, MALFORMED_ROWS, MalformedRow, OnMalformed};
-pub use tidegate_operators::window::{Sliding, Tumbling, Window, Windowed};
+pub use tidegate_operators::window::{
+    ProcessWindowFunction, Session, Sliding, Tumbling, Window, WindowContext, WindowElements, Windowed,
+};
 pub use tidegate_operators::{
     BroadcastContext, BroadcastFunction, CallbackSink, CoProcessFunction, CollectSink, Collected, DeadLetter,
     DiscardSink, Emit, EmitContext, GeneratorSource, IteratorSource, Keyed, PlainBroadcastFunction,

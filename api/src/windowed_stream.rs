@@ -4,8 +4,8 @@ use std::{any::TypeId, sync::Arc};
 
 use tidegate_core::KeySelector;
 use tidegate_operators::window::{
-    Aggregated, Reduced, WindowAssigner, WindowContents, WindowError, WindowPlan, Windowed, late_records,
-    windows,
+    Aggregated, ProcessWindowFunction, Processed, Reduced, WindowAssigner, WindowContents, WindowError,
+    WindowPlan, Windowed, late_records, windows,
 };
 use tidegate_state::Aggregator;
 
@@ -19,11 +19,30 @@ pub struct WindowedStream<T, S> {
 }
 
 impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
-    /// Cuts the stream into windows: [`Tumbling`](crate::window::Tumbling) or
-    /// [`Sliding`](crate::window::Sliding). Windows that cannot be had, such as those of no size, make
+    /// Cuts the stream into windows: [`Tumbling`](crate::window::Tumbling),
+    /// [`Sliding`](crate::window::Sliding) or [`Session`](crate::window::Session). Windows that cannot be had, such as those of no size, make
     /// [`Env::build`](crate::Env::build) fail.
     ///
     /// See [`window`](crate::window) for when results are emitted, and for late records.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidegate::prelude::*;
+    /// # let env = Env::new("window");
+    /// // A sensor, when it was read, and what it said.
+    /// let readings = env.source("readings", IteratorSource::new(|| [("a", 3, 20i64), ("a", 9, 22), ("a", 14, 30)]
+    ///     .map(|(sensor, at, value)| (sensor.to_string(), at, value))));
+    /// let highest = readings
+    ///     .watermarks(WatermarkStrategy::monotonous().event_time(|(_, at, _): &(String, i64, i64)| *at))
+    ///     .key_by_ref(|(sensor, ..)| sensor.as_str())
+    ///     .window(Tumbling::of(Duration::from_millis(10)))
+    ///     .aggregate("highest", Max::of(|(_, _, value): &(String, i64, i64)| *value))
+    ///     .map(|highest| (highest.window.start.0, highest.value))
+    ///     .collect("highest-out");
+    /// # env.build()?.run(RunOptions::in_memory())?;
+    /// assert_eq!(highest.sorted(), [(0, 22), (10, 30)]);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
     pub fn window<W: WindowAssigner>(self, assigner: W) -> WindowedStream<T, S> {
         WindowedStream {
             stream: self,
@@ -49,6 +68,53 @@ impl<T: Record, S: KeySelector<T>> WindowedStream<T, S> {
         F: Fn(&mut T, T) + Send + Sync + 'static,
     {
         self.compute("window_reduce", name, Reduced::new(function))
+    }
+
+    /// Runs a function of one's own on all elements of each key and window. They are kept until then, which costs
+    /// memory and makes checkpoints large: [`aggregate`](Self::aggregate) wherever that can say the same.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidegate::prelude::*;
+    /// /// How long a visitor stayed, in milliseconds, and on how many pages.
+    /// struct Visit;
+    ///
+    /// impl ProcessWindowFunction for Visit {
+    ///     type Key = u32;
+    ///     type In = (u32, i64);
+    ///     type Out = (u32, i64, usize);
+    ///
+    ///     fn process(
+    ///         &self,
+    ///         pages: WindowElements<'_, (u32, i64)>,
+    ///         context: &mut WindowContext<'_, u32, (u32, i64, usize)>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let first = pages.iter().map(|(_, at)| *at).min().unwrap_or_default();
+    ///         let last = pages.iter().map(|(_, at)| *at).max().unwrap_or_default();
+    ///         context.emit((*context.key(), last - first, pages.len()));
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # let env = Env::new("window-process");
+    /// let pages = env.source("pages", IteratorSource::new(|| [(7u32, 0i64), (7, 50), (7, 90), (7, 500)]));
+    /// let visits = pages
+    ///     .watermarks(WatermarkStrategy::monotonous().event_time(|page: &(u32, i64)| page.1))
+    ///     .key_by(|(visitor, _)| *visitor)
+    ///     .window(Session::with_gap(Duration::from_millis(100)))
+    ///     .process("visits", Visit)
+    ///     .collect("visits-out");
+    /// # env.build()?.run(RunOptions::in_memory())?;
+    /// assert_eq!(visits.sorted(), [(7, 0, 1), (7, 90, 3)]);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// What it emits with a tag comes out of [`side_output`](Stream::side_output).
+    pub fn process<P>(self, name: &str, function: P) -> Stream<P::Out>
+    where
+        P: ProcessWindowFunction<Key = S::Key, In = T, Out: Record>,
+    {
+        self.compute("window_process", name, Processed::new(function))
     }
 
     fn compute<C>(self, operation: &'static str, name: &str, contents: C) -> Stream<C::Out>
@@ -93,6 +159,23 @@ impl<O: Record> Stream<O> {
     ///
     /// It belongs right behind a window operator, and `T` is the type of the records that went into the windows; else
     /// [`Env::build`](crate::Env::build) says so.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidegate::prelude::*;
+    /// # let env = Env::new("late");
+    /// let clicks = env.source("clicks", IteratorSource::new(|| [5i64, 25, 8]));
+    /// let (counts, late) = clicks
+    ///     .watermarks(WatermarkStrategy::monotonous().event_time(|at: &i64| *at))
+    ///     .key_by(|_| 0u8)
+    ///     .window(Tumbling::of(Duration::from_millis(10)))
+    ///     .aggregate("clicks-per-window", Count::new())
+    ///     .with_late_output::<i64>();
+    /// # counts.discard("nowhere");
+    /// # late.discard("late-nowhere");
+    /// # env.build()?.run(RunOptions::in_memory())?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
     pub fn with_late_output<T: Record>(self) -> (Self, Stream<T>) {
         let mistake = match self.node().map(|node| self.env().late_records(node)) {
             Some(Some(records)) if records.id == TypeId::of::<T>() => None,

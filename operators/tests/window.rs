@@ -7,7 +7,7 @@ use tidegate_operators::{
     aggregate::{Count, Sum},
     harness::{HarnessBuilder, OneInputHarness},
     window::{
-        Aggregated, Reduced, Sliding, Tumbling, Window, WindowAssigner, WindowContents, WindowError,
+        Aggregated, Reduced, Session, Sliding, Tumbling, Window, WindowAssigner, WindowContents, WindowError,
         Windowed, late_records, windows,
     },
 };
@@ -179,6 +179,70 @@ fn processing_time_windows_go_by_the_clock() {
 }
 
 #[test]
+fn sessions_merge_per_key() {
+    let mut harness = sums(Session::with_gap(ms(10)));
+    push(
+        &mut harness,
+        &[(1, 1, 0), (1, 10, 9), (1, 100, 30), (2, 5, 12), (1, 1000, 20)],
+    );
+    // A gap after the last record a session is over: the one at 20 is ten after what the first lasts to, less one.
+    watermark(&mut harness, 17);
+    assert!(taken(&mut harness).is_empty());
+    watermark(&mut harness, 18);
+    assert_eq!(taken(&mut harness), [(1, 0, 19, 11)]);
+    // It brings two sessions together.
+    push(&mut harness, &[(1, 1, 25)]);
+    watermark(&mut harness, i64::MAX);
+    assert_eq!(taken(&mut harness), [(1, 20, 40, 1101), (2, 12, 22, 5)]);
+    assert_eq!(harness.entries(), 0);
+}
+
+#[test]
+fn a_late_record_brings_sessions_together_that_have_fired() {
+    let mut harness = sums(Session::with_gap(ms(10)).allowed_lateness(ms(20)));
+    push(&mut harness, &[(1, 1, 0), (1, 10, 15)]);
+    watermark(&mut harness, 30);
+    assert_eq!(taken(&mut harness), [(1, 0, 10, 1), (1, 15, 25, 10)]);
+    // The first can no longer change by itself.
+    push(&mut harness, &[(1, 100, 8)]);
+    assert_eq!(taken(&mut harness), [(1, 8, 25, 110)]);
+    // One that would be late alone is not if it meets a session that can still change.
+    push(&mut harness, &[(1, 5, 1)]);
+    assert_eq!(taken(&mut harness), [(1, 1, 25, 115)]);
+    push(&mut harness, &[(1, 1000, 24), (2, 7, -3)]);
+    assert_eq!(harness.take_side(late_records::<Sale>()), [(2, 7)]);
+    watermark(&mut harness, 33);
+    assert_eq!(taken(&mut harness), [(1, 1, 34, 1115)]);
+    watermark(&mut harness, 53);
+    assert_eq!(harness.entries(), 0);
+}
+
+#[test]
+fn sessions_of_processing_time_end_a_gap_after_their_last_record() {
+    let mut harness = sums(Session::with_gap(ms(10)).processing_time());
+    harness.push([(1, 1)]).unwrap();
+    harness.set_processing_time(ProcessingTime(6)).unwrap();
+    harness.push([(1, 10)]).unwrap();
+    harness.set_processing_time(ProcessingTime(15)).unwrap();
+    assert!(taken(&mut harness).is_empty());
+    assert_eq!(harness.next_timer().unwrap(), Some(ProcessingTime(16)));
+    let snapshot = harness.checkpoint().unwrap();
+    harness.set_processing_time(ProcessingTime(16)).unwrap();
+    assert_eq!(taken(&mut harness), [(1, 0, 16, 11)]);
+    // Whoever goes on from the snapshot knows when it is due, too.
+    let plan = Session::with_gap(ms(10)).processing_time().plan().unwrap();
+    let contents = Arc::new(Aggregated::new(Sum::of(|sale: &Sale| sale.1)));
+    let operator = windows(plan, Arc::new(ByKey), contents, KeySpace::DEFAULT);
+    let builder = HarnessBuilder::new("windows")
+        .at(ProcessingTime(15))
+        .restore(&snapshot);
+    let mut restored = builder.boxed_input(operator).unwrap();
+    assert_eq!(restored.next_timer().unwrap(), Some(ProcessingTime(16)));
+    restored.set_processing_time(ProcessingTime(20)).unwrap();
+    assert_eq!(taken(&mut restored), [(1, 0, 16, 11)]);
+}
+
+#[test]
 fn a_reduced_window_is_one_of_its_records() {
     let longest = |longest: &mut Sale, next: Sale| *longest = (*longest).max(next);
     let mut harness = harness(Tumbling::of(ms(10)), Reduced::new(longest));
@@ -228,6 +292,14 @@ fn windows_that_cannot_be_had_are_refused() {
             Tumbling::of(ms(10))
                 .allowed_lateness(ms(1))
                 .processing_time()
+                .plan(),
+            "no record is ever late",
+        ),
+        (Session::with_gap(ms(0)).plan(), "the gap of windows is zero"),
+        (
+            Session::with_gap(ms(5))
+                .processing_time()
+                .allowed_lateness(ms(1))
                 .plan(),
             "no record is ever late",
         ),

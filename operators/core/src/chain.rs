@@ -36,6 +36,11 @@ pub trait ChainedOperator {
     fn snapshot(&mut self, barrier: &Barrier) -> Result<Vec<OperatorState>, OperatorError>;
     /// See [`OperatorLifecycle::restore`].
     fn restore(&mut self, state: &RestoredState) -> Result<(), OperatorError>;
+    /// Whether a barrier may pass now: nothing is pending here, or only a step that the operator's snapshot tells. The
+    /// end of the input may wait behind it: it is heard again after a restore.
+    fn barrier_may_pass(&self) -> bool {
+        true
+    }
     /// See [`OperatorLifecycle::next_timer`].
     fn next_timer(&self) -> Option<ProcessingTime>;
     /// Fires timers that are due, unless something else is pending. What it cannot finish at once is pending then.
@@ -162,6 +167,11 @@ impl<A: Accept<O>, O> Stage<A, O> {
 
     fn offer(&mut self, element: Element<A::In>) -> Result<Flow, ChainError> {
         if self.is_pending() {
+            if let Element::Control(barrier @ Control::Barrier(_)) = &element
+                && self.barrier_may_pass()
+            {
+                return Ok(Flow::Pending.and(self.out.control(*barrier)?));
+            }
             // Whoever emitted this had not noticed yet; it is at most one step's worth.
             self.waiting.push_back(element);
             return Ok(Flow::Pending);
@@ -275,6 +285,16 @@ impl<A: Accept<O>, O> ChainedOperator for Stage<A, O> {
 
     fn restore(&mut self, state: &RestoredState) -> Result<(), OperatorError> {
         self.op.restore(state)
+    }
+
+    fn barrier_may_pass(&self) -> bool {
+        let is_end = |element: &Element<A::In>| matches!(element, Element::Control(Control::End));
+        match self.step {
+            Step::Nothing => self.waiting.is_empty(),
+            Step::Records | Step::Control(_) => {
+                self.op.snapshots_midway() && self.waiting.iter().all(is_end)
+            }
+        }
     }
 
     fn next_timer(&self) -> Option<ProcessingTime> {

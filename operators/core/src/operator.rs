@@ -275,6 +275,15 @@ pub trait OperatorLifecycle<O>: Send {
         Ok(Progress::Done)
     }
 
+    /// Whether a barrier may pass the operator although a step of it is pending: its snapshot then says what is left to
+    /// do, and an operator that is restored from it does that, and nothing else, when it hears how far event time has
+    /// come or, at the latest, of the end.
+    ///
+    /// Without this, a barrier waits until the step is done, for as long as the output is full.
+    fn snapshots_midway(&self) -> bool {
+        false
+    }
+
     /// Event time has come so far: no record at or before it is expected any more. The watermark is passed on
     /// downstream once this is done.
     fn on_watermark(

@@ -267,6 +267,15 @@ impl<L: HarnessLink, O: Send + 'static> Harness<L, O> {
         Ok(next)
     }
 
+    fn barrier_may_pass(&mut self) -> Result<bool, ChainError> {
+        let mut may_pass = true;
+        self.with_operator(|operator| {
+            may_pass = operator.barrier_may_pass();
+            Ok(())
+        })?;
+        Ok(may_pass)
+    }
+
     /// Closes the operator, as a task does when it ends.
     pub fn close(&mut self) -> Result<(), ChainError> {
         self.with_operator(|operator| operator.close())
@@ -291,7 +300,9 @@ impl<L: HarnessLink, O: Send + 'static> Harness<L, O> {
     /// Freezes the operator's state at a barrier. Records may be pushed while [`scan`](Self::scan) goes on. A snapshot
     /// that is still pending is aborted.
     pub fn freeze(&mut self, kind: BarrierKind) -> Result<CheckpointId, ChainError> {
-        self.settle()?;
+        while !self.is_ready() && !self.barrier_may_pass()? {
+            self.step()?;
+        }
         self.abort()?;
         let checkpoint = self.last_checkpoint.next();
         self.last_checkpoint = checkpoint;

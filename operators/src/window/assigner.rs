@@ -17,7 +17,7 @@ pub enum Clock {
     Processing,
 }
 
-/// What windows a stream is cut into: [`Tumbling`] or [`Sliding`].
+/// What windows a stream is cut into: [`Tumbling`], [`Sliding`] or [`Session`].
 pub trait WindowAssigner {
     /// Checks what was asked for.
     ///
@@ -39,6 +39,11 @@ pub struct WindowPlan {
 pub(crate) enum Shape {
     /// The same for all keys.
     Grid(Grid),
+    /// As the records of each key come.
+    Sessions {
+        /// How long after its last record a session ends.
+        gap_ms: i64,
+    },
 }
 
 /// What all windows can be given.
@@ -98,7 +103,6 @@ macro_rules! timing {
     () => {
         /// Keeps windows for so long after the watermark has passed their end. A record that comes within this time
         /// updates its windows, and their results are emitted again; one that comes later is late.
-        #[must_use]
         pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
             self.timing.lateness = lateness;
             self
@@ -106,7 +110,6 @@ macro_rules! timing {
 
         /// Goes by the machine's clock instead of the times of the records. No record is ever late, and no result can
         /// be had a second time.
-        #[must_use]
         pub fn processing_time(mut self) -> Self {
             self.timing.clock = Clock::Processing;
             self
@@ -195,5 +198,39 @@ impl Sliding {
 impl WindowAssigner for Sliding {
     fn plan(&self) -> Result<WindowPlan, WindowError> {
         self.timing.plan(grid(self.size, self.slide, self.offset)?)
+    }
+}
+
+/// Windows that each key makes for itself: records less than a gap apart are in one of them. It ends a gap after the last.
+///
+/// ```text
+///   ord  ──●─●──●─────────────●──●──▶
+///          └──────gap┘        └─────gap┘
+///   sfo  ─────●──────────●────────────▶
+///             └─gap┘     └─gap┘
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct Session {
+    gap: Duration,
+    timing: Timing,
+}
+
+impl Session {
+    /// Sessions that end when nothing came for `gap`, in whole milliseconds.
+    pub fn with_gap(gap: Duration) -> Self {
+        Self {
+            gap,
+            timing: Timing::default(),
+        }
+    }
+
+    timing!();
+}
+
+impl WindowAssigner for Session {
+    fn plan(&self) -> Result<WindowPlan, WindowError> {
+        let gap_ms = positive_millis("gap", self.gap)?;
+        self.timing.plan(Shape::Sessions { gap_ms })
     }
 }

@@ -14,12 +14,9 @@ use super::result::{Window, Windowed};
 /// been made of both at once.
 pub trait WindowContents<K: Key, T>: Send + Sync + 'static {
     /// What is kept.
-    type Value: Clone + Serialize + DeserializeOwned + Send + 'static;
+    type Value: Serialize + DeserializeOwned + Send + 'static;
     /// What is emitted.
     type Out: Send + 'static;
-
-    /// Whether values stay about as large as they are when they are merged, so that it pays to keep merged ones.
-    const IS_COMPACT: bool;
 
     /// What is kept of the first record.
     fn begin(&self, record: T) -> Self::Value;
@@ -29,6 +26,13 @@ pub trait WindowContents<K: Key, T>: Send + Sync + 'static {
 
     /// Adds what was kept of a later stretch of time.
     fn merge(&self, into: &mut Self::Value, later: Self::Value);
+
+    /// A copy of a value, to be merged with others and kept beside the state, where that pays: where a merged value is
+    /// about as large as each of the values it was made of.
+    fn copy(&self, value: &Self::Value) -> Option<Self::Value> {
+        let _ = value;
+        None
+    }
 
     /// Emits the result of a window. `parts` is what was kept of the stretches it is made of, in the order of time, and
     /// never empty.
@@ -46,7 +50,11 @@ pub trait WindowContents<K: Key, T>: Send + Sync + 'static {
 }
 
 /// Merges the parts of a window into one value.
-fn merged<K: Key, T, C: WindowContents<K, T>>(contents: &C, parts: &[&C::Value]) -> Option<C::Value> {
+fn merged<K, T, C>(contents: &C, parts: &[&C::Value]) -> Option<C::Value>
+where
+    K: Key,
+    C: WindowContents<K, T, Value: Clone>,
+{
     let (first, rest) = parts.split_first()?;
     let mut value = (*first).clone();
     for part in rest {
@@ -73,8 +81,6 @@ where
     type Value = A::Acc;
     type Out = Windowed<K, A::Out>;
 
-    const IS_COMPACT: bool = true;
-
     #[inline]
     fn begin(&self, record: A::In) -> A::Acc {
         self.0.lift(&record)
@@ -88,6 +94,10 @@ where
     #[inline]
     fn merge(&self, into: &mut A::Acc, later: A::Acc) {
         self.0.combine(into, later);
+    }
+
+    fn copy(&self, value: &A::Acc) -> Option<A::Acc> {
+        Some(value.clone())
     }
 
     fn emit(
@@ -135,8 +145,6 @@ where
     type Value = T;
     type Out = Windowed<K, T>;
 
-    const IS_COMPACT: bool = true;
-
     #[inline]
     fn begin(&self, record: T) -> T {
         record
@@ -150,6 +158,10 @@ where
     #[inline]
     fn merge(&self, into: &mut T, later: T) {
         (self.function)(into, later);
+    }
+
+    fn copy(&self, value: &T) -> Option<T> {
+        Some(value.clone())
     }
 
     fn emit(

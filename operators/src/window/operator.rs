@@ -7,6 +7,7 @@ use tidegate_core::{KeySelector, KeySpace, Operator};
 use super::{
     assigner::{Shape, WindowPlan},
     contents::WindowContents,
+    sessions::SessionWindows,
     sliced::SlicedWindows,
 };
 
@@ -26,6 +27,9 @@ where
     match plan.shape {
         Shape::Grid(grid) => Box::new(SlicedWindows::new(
             selector, contents, grid, clock, lateness, space,
+        )),
+        Shape::Sessions { gap_ms } => Box::new(SessionWindows::new(
+            selector, contents, gap_ms, clock, lateness, space,
         )),
     }
 }

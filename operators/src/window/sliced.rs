@@ -337,6 +337,11 @@ where
         Ok(())
     }
 
+    fn snapshots_midway(&self) -> bool {
+        // Results that have changed are known only here.
+        self.updates.are_emitted()
+    }
+
     fn resume(
         &mut self,
         out: &mut Output<C::Out>,

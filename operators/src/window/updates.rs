@@ -60,6 +60,11 @@ impl<K: Eq + Clone> Updates<K> {
         self.pending = updates.into();
     }
 
+    /// Whether no update waits.
+    pub(super) fn are_emitted(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Takes the next update.
     pub(super) fn next(&mut self) -> Option<Update<K>> {
         self.pending.pop_front()
