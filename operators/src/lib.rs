@@ -17,8 +17,8 @@ mod process;
 mod sink;
 mod source;
 mod split;
-pub mod window;
 pub mod watermarks;
+pub mod window;
 
 pub use accumulation::{Accumulate, Accumulation, Aggregating, Folding, Reducing, aggregate, fold, reduce};
 pub use dead_letter::{DeadLetter, OnError};
@@ -29,9 +29,10 @@ pub use inspect::{Inspect, TryInspect};
 pub use keyed::{Emit, Keyed};
 pub use map::{Map, TryMap};
 pub use process::{
-    BroadcastContext, BroadcastFunction, BroadcastProcess, CoProcess, CoProcessFunction, EmitContext,
+    BesideBroadcast, BroadcastContext, BroadcastFunction, BroadcastProcess, CoProcess, CoProcessFunction,
+    DrivenFunction, DueTimer, EVENT_TIME_TIMERS, EmitContext, FunctionDriver, OneStream,
     PROCESSING_TIME_TIMERS, PlainBroadcast, PlainBroadcastFunction, Process, ProcessContext, ProcessFunction,
-    StateKeys,
+    StateKeys, TwoStreams,
 };
 pub use sink::{CallbackSink, CollectSink, Collected, DiscardSink, PrintSink};
 pub use source::{GeneratorSource, IteratorSource};

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use tidegate_core::{
-    Batch, BoxError, Key, KeyProbe, KeySelector, KeySpace, OperatorContext, OperatorError, OperatorLifecycle,
-    Output, ProcessingTime, Progress, TwoInputOperator, snapshot::KeyedState,
+    Batch, BoxError, EventTime, Key, KeySelector, KeySpace, OperatorContext, OperatorError, Output,
+    ProcessingTime, Progress, TwoInputOperator,
 };
 use tidegate_state::{RegistryError, StateRegistry};
 
 use super::{
-    context::{ProcessContext, Scope},
+    context::ProcessContext,
+    driver::{DrivenFunction, DueTimer, FunctionDriver, Step},
     feed::Feed,
-    function::fire_timers,
 };
 
 /// A function with state and timers on two keyed streams: records of both with the same key see the same state.
@@ -47,10 +47,21 @@ pub trait CoProcessFunction: Send + 'static {
         context: &mut ProcessContext<'_, Self::Key, Self::Out>,
     ) -> Result<(), BoxError>;
 
-    /// A timer that was set for the current key has come due.
+    /// A processing-time timer that was set for the current key has come due.
     fn on_timer(
         &self,
         time: ProcessingTime,
+        context: &mut ProcessContext<'_, Self::Key, Self::Out>,
+    ) -> Result<(), BoxError> {
+        let _ = (time, context);
+        Ok(())
+    }
+
+    /// An event-time timer that was set for the current key has come due: the watermark has reached `time`. What is emitted
+    /// carries that time.
+    fn on_event_time_timer(
+        &self,
+        time: EventTime,
         context: &mut ProcessContext<'_, Self::Key, Self::Out>,
     ) -> Result<(), BoxError> {
         let _ = (time, context);
@@ -63,43 +74,23 @@ pub trait CoProcessFunction: Send + 'static {
     }
 }
 
-/// What the operator is in the middle of.
-enum Pending<A, B> {
-    Nothing,
+/// A [`CoProcessFunction`] with what finds the keys of its records.
+pub struct TwoStreams<P, L, R> {
+    function: P,
+    left: Arc<L>,
+    right: Arc<R>,
+}
+
+/// A batch of one of two streams.
+pub enum Side<A, B> {
+    /// The first.
     Left(Feed<A>),
+    /// The second.
     Right(Feed<B>),
-    Timers,
 }
 
 /// Runs a [`CoProcessFunction`].
-pub struct CoProcess<P: CoProcessFunction, L, R> {
-    selectors: (Arc<L>, Arc<R>),
-    function: P,
-    scope: Scope<P::Key>,
-    pending: Pending<P::Left, P::Right>,
-}
-
-/// Gives the records of a feed to a function until none is left or the output is full.
-fn feed_records<T, K: Key, O, S: KeySelector<T, Key = K>>(
-    feed: &mut Feed<T>,
-    selector: &S,
-    scope: &mut Scope<K>,
-    out: &mut Output<O>,
-    context: &OperatorContext,
-    take: impl Fn(T, &mut ProcessContext<'_, K, O>) -> Result<(), BoxError>,
-) -> Result<Progress, OperatorError> {
-    for fed in feed {
-        let mut position = context.position_from(fed.position);
-        position.advance();
-        let key = selector.probe(&fed.record).into_key();
-        let mut of_key = scope.of_key(&key, fed.hash, fed.time, out, context);
-        take(fed.record, &mut of_key).map_err(|cause| position.error(cause))?;
-        if out.is_full() {
-            return Ok(Progress::More);
-        }
-    }
-    Ok(Progress::Done)
-}
+pub type CoProcess<P, L, R> = FunctionDriver<TwoStreams<P, L, R>>;
 
 impl<P, L, R> CoProcess<P, L, R>
 where
@@ -117,78 +108,59 @@ where
         make: impl FnOnce(&mut StateRegistry<P::Key>) -> Result<P, RegistryError>,
         space: KeySpace,
     ) -> Result<Self, RegistryError> {
-        let mut registry = StateRegistry::new(space);
-        let function = make(&mut registry)?;
-        Ok(Self {
-            selectors: (left, right),
-            function,
-            scope: Scope::new(registry, space),
-            pending: Pending::Nothing,
-        })
-    }
-
-    fn advance(
-        &mut self,
-        out: &mut Output<P::Out>,
-        context: &OperatorContext,
-    ) -> Result<Progress, OperatorError> {
-        let (function, scope, (left, right)) = (&self.function, &mut self.scope, &self.selectors);
-        let progress = match &mut self.pending {
-            Pending::Nothing => Progress::Done,
-            Pending::Timers => fire_timers(scope, out, context, |time, of_key| {
-                function.on_timer(time, of_key)
-            })?,
-            Pending::Left(feed) => feed_records(feed, &**left, scope, out, context, |record, of_key| {
-                function.on_left(record, of_key)
-            })?,
-            Pending::Right(feed) => feed_records(feed, &**right, scope, out, context, |record, of_key| {
-                function.on_right(record, of_key)
-            })?,
+        let with_keys = |states: &mut _| {
+            make(states).map(|function| TwoStreams {
+                function,
+                left,
+                right,
+            })
         };
-        if progress == Progress::Done {
-            self.pending = Pending::Nothing;
-        }
-        Ok(progress)
+        Self::make(with_keys, space)
     }
 }
 
-impl<P, L, R> OperatorLifecycle<P::Out> for CoProcess<P, L, R>
+impl<P, L, R> DrivenFunction for TwoStreams<P, L, R>
 where
     P: CoProcessFunction,
     L: KeySelector<P::Left, Key = P::Key>,
     R: KeySelector<P::Right, Key = P::Key>,
 {
-    fn open(&mut self, context: &OperatorContext) -> Result<(), OperatorError> {
-        self.function.open(context).map_err(OperatorError::Other)
+    type Key = P::Key;
+    type Out = P::Out;
+    type Input = Side<P::Left, P::Right>;
+
+    fn open(&mut self, context: &OperatorContext) -> Result<(), BoxError> {
+        self.function.open(context)
     }
 
-    fn keyed_states(&mut self) -> Vec<&mut dyn KeyedState> {
-        self.scope.keyed_states()
-    }
-
-    fn resume(
+    fn take(
         &mut self,
-        out: &mut Output<P::Out>,
-        context: &OperatorContext,
+        input: &mut Side<P::Left, P::Right>,
+        step: &mut Step<'_, P::Key, P::Out>,
     ) -> Result<Progress, OperatorError> {
-        self.advance(out, context)
+        match input {
+            Side::Left(feed) => step.feed(feed, &*self.left, |record, of_key| {
+                self.function.on_left(record, of_key)
+            }),
+            Side::Right(feed) => step.feed(feed, &*self.right, |record, of_key| {
+                self.function.on_right(record, of_key)
+            }),
+        }
     }
 
-    fn next_timer(&self) -> Option<ProcessingTime> {
-        self.scope.next_timer()
+    fn fire(
+        &self,
+        timer: DueTimer,
+        context: &mut ProcessContext<'_, P::Key, P::Out>,
+    ) -> Result<(), BoxError> {
+        match timer {
+            DueTimer::ProcessingTime(time) => self.function.on_timer(time, context),
+            DueTimer::EventTime(time) => self.function.on_event_time_timer(time, context),
+        }
     }
 
-    fn on_timer(
-        &mut self,
-        out: &mut Output<P::Out>,
-        context: &OperatorContext,
-    ) -> Result<Progress, OperatorError> {
-        self.pending = Pending::Timers;
-        self.advance(out, context)
-    }
-
-    fn close(&mut self) -> Result<(), OperatorError> {
-        self.function.close().map_err(OperatorError::Other)
+    fn close(&mut self) -> Result<(), BoxError> {
+        self.function.close()
     }
 }
 
@@ -204,9 +176,8 @@ where
         out: &mut Output<P::Out>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
-        self.scope.set_now(context.now());
-        self.pending = Pending::Left(Feed::keyed(batch, &*self.selectors.0, context));
-        self.advance(out, context)
+        let feed = Feed::keyed(batch, &*self.function().left, context);
+        self.begin(Side::Left(feed), out, context)
     }
 
     fn process_right(
@@ -215,8 +186,7 @@ where
         out: &mut Output<P::Out>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
-        self.scope.set_now(context.now());
-        self.pending = Pending::Right(Feed::keyed(batch, &*self.selectors.1, context));
-        self.advance(out, context)
+        let feed = Feed::keyed(batch, &*self.function().right, context);
+        self.begin(Side::Right(feed), out, context)
     }
 }

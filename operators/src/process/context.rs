@@ -14,6 +14,9 @@ use tidegate_state::{KeyedContext, StateRegistry, Timers};
 /// The name of the state that processing-time timers are kept in; a user's state cannot be in its way.
 pub const PROCESSING_TIME_TIMERS: &str = "#processing-time-timers";
 
+/// The name of the state that event-time timers are kept in.
+pub const EVENT_TIME_TIMERS: &str = "#event-time-timers";
+
 /// The part of a context that does not depend on a key: emission, time and counters.
 pub struct EmitContext<'a, O> {
     out: &'a mut Output<O>,
@@ -41,12 +44,12 @@ impl<'a, O> EmitContext<'a, O> {
         }
     }
 
-    /// The event time of the record at hand; timers have none.
+    /// The event time of the record at hand, or of the event-time timer; processing-time timers have none.
     pub fn event_time(&self) -> Option<EventTime> {
         self.time
     }
 
-    /// The task's watermark.
+    /// The operator's watermark: no record at or before it is expected any more, and one that comes is late.
     pub fn watermark(&self) -> EventTime {
         self.operator.watermark()
     }
@@ -103,7 +106,7 @@ impl<'a, O> EmitContext<'a, O> {
 /// It derefs to the [`KeyedContext`] that state handles take: `self.total.get(context)`.
 pub struct ProcessContext<'a, K: Key, O> {
     state: KeyedContext<'a, K>,
-    timers: &'a mut Timers<K>,
+    timers: &'a mut KeyTimers<K>,
     emit: EmitContext<'a, O>,
 }
 
@@ -133,12 +136,28 @@ impl<'a, K: Key, O> ProcessContext<'a, K, O> {
     /// `time`. Setting a timer twice is setting it once. Timers are part of snapshots; those that came due while the
     /// job was down fire soon after the restore.
     pub fn register_processing_time_timer(&mut self, time: ProcessingTime) {
-        self.timers.register(time.0, self.state.key(), self.state.hash());
+        let timers = &mut self.timers.processing_time;
+        timers.register(time.0, self.state.key(), self.state.hash());
     }
 
     /// Deletes a timer of the current key. Says whether it was set.
     pub fn delete_processing_time_timer(&mut self, time: ProcessingTime) -> bool {
-        self.timers.delete(time.0, self.state.key(), self.state.hash())
+        let timers = &mut self.timers.processing_time;
+        timers.delete(time.0, self.state.key(), self.state.hash())
+    }
+
+    /// Lets [`on_event_time_timer`](super::ProcessFunction::on_event_time_timer) be called for the current key when the
+    /// watermark has reached `time`; with the next watermark, if it has already. Setting a timer twice is setting it once.
+    /// Timers are part of snapshots. When the input ends all that are left fire.
+    pub fn register_event_time_timer(&mut self, time: EventTime) {
+        let timers = &mut self.timers.event_time;
+        timers.register(time.0, self.state.key(), self.state.hash());
+    }
+
+    /// Deletes an event-time timer of the current key. Says whether it was set.
+    pub fn delete_event_time_timer(&mut self, time: EventTime) -> bool {
+        let timers = &mut self.timers.event_time;
+        timers.delete(time.0, self.state.key(), self.state.hash())
     }
 
     /// See [`EmitContext::event_time`].
@@ -192,16 +211,25 @@ impl<'a, K: Key, O> ProcessContext<'a, K, O> {
 /// Everything of an operator that contexts are made of.
 pub(super) struct Scope<K: Key> {
     pub(super) registry: StateRegistry<K>,
-    pub(super) timers: Timers<K>,
+    pub(super) timers: KeyTimers<K>,
     pub(super) counters: Counters,
     now: ProcessingTime,
+}
+
+/// The timers of an operator's keys, by clock.
+pub(super) struct KeyTimers<K: Key> {
+    pub(super) processing_time: Timers<K>,
+    pub(super) event_time: Timers<K>,
 }
 
 impl<K: Key> Scope<K> {
     pub(super) fn new(registry: StateRegistry<K>, space: KeySpace) -> Self {
         Self {
             registry,
-            timers: Timers::new(PROCESSING_TIME_TIMERS, space),
+            timers: KeyTimers {
+                processing_time: Timers::new(PROCESSING_TIME_TIMERS, space),
+                event_time: Timers::new(EVENT_TIME_TIMERS, space),
+            },
             counters: Counters::default(),
             now: ProcessingTime(i64::MIN),
         }
@@ -237,11 +265,8 @@ impl<K: Key> Scope<K> {
 
     pub(super) fn keyed_states(&mut self) -> Vec<&mut dyn KeyedState> {
         let mut states = self.registry.tables_mut();
-        states.push(&mut self.timers);
+        states.push(&mut self.timers.processing_time);
+        states.push(&mut self.timers.event_time);
         states
-    }
-
-    pub(super) fn next_timer(&self) -> Option<ProcessingTime> {
-        self.timers.next_due().map(ProcessingTime)
     }
 }

@@ -5,7 +5,7 @@ use tidegate_core::{Batch, EventTime, KeySelector, OperatorContext, Times};
 use crate::keyed::hashes;
 
 /// The rest of a batch.
-pub(super) struct Feed<T> {
+pub struct Feed<T> {
     records: std::vec::IntoIter<T>,
     hashes: Vec<u64>,
     times: Times,
@@ -15,7 +15,7 @@ pub(super) struct Feed<T> {
 }
 
 /// A record on its way into a function.
-pub(super) struct Fed<T> {
+pub struct Fed<T> {
     pub(super) record: T,
     pub(super) time: Option<EventTime>,
     /// The hash of its key; 0 where there is no key.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use tidegate_core::{
-    Batch, BoxError, Key, KeyProbe, KeySelector, KeySpace, Operator, OperatorContext, OperatorError,
-    OperatorLifecycle, Output, ProcessingTime, Progress, snapshot::KeyedState,
+    Batch, BoxError, EventTime, Key, KeySelector, KeySpace, Operator, OperatorContext, OperatorError, Output,
+    ProcessingTime, Progress,
 };
 use tidegate_state::{RegistryError, StateRegistry};
 
 use super::{
-    context::{ProcessContext, Scope},
+    context::ProcessContext,
+    driver::{DrivenFunction, DueTimer, FunctionDriver, Step},
     feed::Feed,
 };
 
@@ -76,10 +77,21 @@ pub trait ProcessFunction: Send + 'static {
         context: &mut ProcessContext<'_, Self::Key, Self::Out>,
     ) -> Result<(), BoxError>;
 
-    /// A timer that was set for the current key has come due.
+    /// A processing-time timer that was set for the current key has come due.
     fn on_timer(
         &self,
         time: ProcessingTime,
+        context: &mut ProcessContext<'_, Self::Key, Self::Out>,
+    ) -> Result<(), BoxError> {
+        let _ = (time, context);
+        Ok(())
+    }
+
+    /// An event-time timer that was set for the current key has come due: the watermark has reached `time`. What is emitted
+    /// carries that time.
+    fn on_event_time_timer(
+        &self,
+        time: EventTime,
         context: &mut ProcessContext<'_, Self::Key, Self::Out>,
     ) -> Result<(), BoxError> {
         let _ = (time, context);
@@ -92,53 +104,14 @@ pub trait ProcessFunction: Send + 'static {
     }
 }
 
-/// What a timer's function said.
-#[derive(Debug, thiserror::Error)]
-#[error("timer due at {due} ms: {cause}")]
-pub(super) struct TimerError {
-    due: i64,
-    cause: BoxError,
-}
-
-/// Fires due timers until none is left or the output is full.
-pub(super) fn fire_timers<K: Key, O>(
-    scope: &mut Scope<K>,
-    out: &mut Output<O>,
-    context: &OperatorContext,
-    mut fire: impl FnMut(ProcessingTime, &mut ProcessContext<'_, K, O>) -> Result<(), BoxError>,
-) -> Result<Progress, OperatorError> {
-    let now = context.now();
-    scope.set_now(now);
-    let _position = context.position();
-    while let Some(timer) = scope.timers.pop_due(now.0) {
-        let mut of_key = scope.of_key(&timer.key, timer.hash, None, out, context);
-        fire(ProcessingTime(timer.time), &mut of_key).map_err(|cause| {
-            OperatorError::other(TimerError {
-                due: timer.time,
-                cause,
-            })
-        })?;
-        if out.is_full() {
-            return Ok(Progress::More);
-        }
-    }
-    Ok(Progress::Done)
-}
-
-/// What the operator is in the middle of.
-enum Pending<T> {
-    Nothing,
-    Records(Feed<T>),
-    Timers,
+/// A [`ProcessFunction`] with what finds the keys of its records.
+pub struct OneStream<P, S> {
+    function: P,
+    selector: Arc<S>,
 }
 
 /// Runs a [`ProcessFunction`].
-pub struct Process<P: ProcessFunction, S> {
-    selector: Arc<S>,
-    function: P,
-    scope: Scope<P::Key>,
-    pending: Pending<P::In>,
-}
+pub type Process<P, S> = FunctionDriver<OneStream<P, S>>;
 
 impl<P, S> Process<P, S>
 where
@@ -154,88 +127,47 @@ where
         make: impl FnOnce(&mut StateRegistry<P::Key>) -> Result<P, RegistryError>,
         space: KeySpace,
     ) -> Result<Self, RegistryError> {
-        let mut registry = StateRegistry::new(space);
-        let function = make(&mut registry)?;
-        Ok(Self {
-            selector,
-            function,
-            scope: Scope::new(registry, space),
-            pending: Pending::Nothing,
-        })
-    }
-
-    fn advance(
-        &mut self,
-        out: &mut Output<P::Out>,
-        context: &OperatorContext,
-    ) -> Result<Progress, OperatorError> {
-        let (function, scope) = (&self.function, &mut self.scope);
-        let progress = match &mut self.pending {
-            Pending::Nothing => Progress::Done,
-            Pending::Timers => fire_timers(scope, out, context, |time, of_key| {
-                function.on_timer(time, of_key)
-            })?,
-            Pending::Records(feed) => {
-                let mut progress = Progress::Done;
-                for fed in feed {
-                    let mut position = context.position_from(fed.position);
-                    position.advance();
-                    let key = self.selector.probe(&fed.record).into_key();
-                    let mut of_key = scope.of_key(&key, fed.hash, fed.time, out, context);
-                    function
-                        .on_record(fed.record, &mut of_key)
-                        .map_err(|cause| position.error(cause))?;
-                    if out.is_full() {
-                        progress = Progress::More;
-                        break;
-                    }
-                }
-                progress
-            }
-        };
-        if progress == Progress::Done {
-            self.pending = Pending::Nothing;
-        }
-        Ok(progress)
+        let with_keys = |states: &mut _| make(states).map(|function| OneStream { function, selector });
+        Self::make(with_keys, space)
     }
 }
 
-impl<P, S> OperatorLifecycle<P::Out> for Process<P, S>
+impl<P, S> DrivenFunction for OneStream<P, S>
 where
     P: ProcessFunction,
     S: KeySelector<P::In, Key = P::Key>,
 {
-    fn open(&mut self, context: &OperatorContext) -> Result<(), OperatorError> {
-        self.function.open(context).map_err(OperatorError::Other)
+    type Key = P::Key;
+    type Out = P::Out;
+    type Input = Feed<P::In>;
+
+    fn open(&mut self, context: &OperatorContext) -> Result<(), BoxError> {
+        self.function.open(context)
     }
 
-    fn keyed_states(&mut self) -> Vec<&mut dyn KeyedState> {
-        self.scope.keyed_states()
-    }
-
-    fn resume(
+    fn take(
         &mut self,
-        out: &mut Output<P::Out>,
-        context: &OperatorContext,
+        input: &mut Feed<P::In>,
+        step: &mut Step<'_, P::Key, P::Out>,
     ) -> Result<Progress, OperatorError> {
-        self.advance(out, context)
+        step.feed(input, &*self.selector, |record, of_key| {
+            self.function.on_record(record, of_key)
+        })
     }
 
-    fn next_timer(&self) -> Option<ProcessingTime> {
-        self.scope.next_timer()
+    fn fire(
+        &self,
+        timer: DueTimer,
+        context: &mut ProcessContext<'_, P::Key, P::Out>,
+    ) -> Result<(), BoxError> {
+        match timer {
+            DueTimer::ProcessingTime(time) => self.function.on_timer(time, context),
+            DueTimer::EventTime(time) => self.function.on_event_time_timer(time, context),
+        }
     }
 
-    fn on_timer(
-        &mut self,
-        out: &mut Output<P::Out>,
-        context: &OperatorContext,
-    ) -> Result<Progress, OperatorError> {
-        self.pending = Pending::Timers;
-        self.advance(out, context)
-    }
-
-    fn close(&mut self) -> Result<(), OperatorError> {
-        self.function.close().map_err(OperatorError::Other)
+    fn close(&mut self) -> Result<(), BoxError> {
+        self.function.close()
     }
 }
 
@@ -250,8 +182,7 @@ where
         out: &mut Output<P::Out>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
-        self.scope.set_now(context.now());
-        self.pending = Pending::Records(Feed::keyed(batch, &*self.selector, context));
-        self.advance(out, context)
+        let feed = Feed::keyed(batch, &*self.function().selector, context);
+        self.begin(feed, out, context)
     }
 }
