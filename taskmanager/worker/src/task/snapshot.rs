@@ -91,6 +91,15 @@ impl Task {
         let acts = self.flow.is_ready()
             && match (&self.feed, self.phase) {
                 (_, Phase::Ending) => false,
+                // Splits that are not assigned yet would be missing from the snapshot, while other tasks of the source
+                // may have theirs: whoever restores it would take those for all.
+                (
+                    Feed::Source {
+                        state: SourceState::Preparing { .. },
+                        ..
+                    },
+                    _,
+                ) => false,
                 (Feed::Source { .. }, _) | (Feed::Edges(_), Phase::Ended) => true,
                 (Feed::Edges(_), Phase::Running) => false,
             };
