@@ -1,6 +1,8 @@
 //! The functions with state that random jobs are made of.
 
-use tidegate::prelude::*;
+use std::time::Duration;
+
+use tidegate::{ProcessingTime, prelude::*};
 
 use crate::spec::{Item, RULES, digest};
 
@@ -28,13 +30,36 @@ impl Aggregator for Least {
     }
 }
 
-/// One state of every kind.
+/// How long state lives that is to live through every test.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The first timer that no test lives to see.
+const FAR: i64 = i64::MAX / 2;
+
+/// The timer of a class, which never fires.
+pub(crate) fn far_timer(class: i64) -> ProcessingTime {
+    ProcessingTime(FAR + class)
+}
+
+/// Whether a timer is one that never fires.
+pub(crate) fn is_far(time: ProcessingTime) -> bool {
+    time.0 >= FAR
+}
+
+/// One state of every kind, with and without a time to live, and timers.
+///
+/// What depends on the clock is made so that the outcome does not: state lives for an hour or not at all, and timers are
+/// set for the end of time, to be deleted, or once per key, to be counted when they fire.
 pub(crate) struct Remember {
     count: ValueState<i64>,
     recent: ListState<i64>,
     by_class: MapState<i64, i64>,
     sum: ReducingState<i64>,
     least: AggregatingState<Least>,
+    /// Expires with the write that makes it: nobody ever sees it.
+    fleeting: ValueState<i64>,
+    /// How many of the timers that come have come.
+    fired: ValueState<i64>,
     is_ordered: bool,
 }
 
@@ -42,12 +67,14 @@ impl Remember {
     pub(crate) fn new(states: &mut StateRegistry<u64>, is_ordered: bool) -> Result<Self, RegistryError> {
         Ok(Self {
             count: states.value("count", StateOptions::default())?,
-            recent: states.list("recent", StateOptions::default())?,
-            by_class: states.map("by-class", StateOptions::default())?,
+            recent: states.list("recent", StateOptions::ttl(Ttl::after_write(LONG)))?,
+            by_class: states.map("by-class", StateOptions::ttl(Ttl::after_access(LONG)))?,
             sum: states.reducing("sum", StateOptions::default(), |sum: &mut i64, value| {
                 *sum = sum.wrapping_add(value)
             })?,
             least: states.aggregating("least", StateOptions::default(), Least)?,
+            fleeting: states.value("fleeting", StateOptions::ttl(Ttl::after_write(Duration::ZERO)))?,
+            fired: states.value("fired", StateOptions::default())?,
             is_ordered,
         })
     }
@@ -69,9 +96,19 @@ impl ProcessFunction for Remember {
         let in_class = self.by_class.get(context, &class).copied().unwrap_or(0) + 1;
         if in_class >= 4 {
             self.by_class.remove(context, &class);
+            context.delete_processing_time_timer(far_timer(class));
         } else {
             self.by_class.insert(context, class, in_class);
+            context.register_processing_time_timer(far_timer(class));
         }
+        if count == 1 {
+            let soon = Duration::from_millis(item.value.unsigned_abs() % 8);
+            context.register_processing_time_timer(context.processing_time().after(soon));
+        }
+        if let Some(expired) = self.fleeting.get(context) {
+            return Err(format!("state that had expired has come back: {expired}").into());
+        }
+        self.fleeting.set(context, count);
         self.sum.add(context, item.value);
         self.least.add(context, &item.value);
         let recent = self.recent.as_slice(context).len();
@@ -83,6 +120,14 @@ impl ProcessFunction for Remember {
             item.value
         };
         context.emit(Item { value, ..item });
+        Ok(())
+    }
+
+    fn on_timer(&self, time: ProcessingTime, context: &mut Context<'_>) -> Result<(), Failure> {
+        if is_far(time) {
+            return Err(format!("the timer for {} has fired before the end of time", time.0).into());
+        }
+        self.fired.update(context, || 0, |fired| *fired += 1);
         Ok(())
     }
 }
@@ -142,7 +187,7 @@ impl CoProcessFunction for Join {
     type Out = Item;
 
     fn on_left(&self, item: Item, context: &mut Context<'_>) -> Result<(), Failure> {
-        let sequence = item.id & 0xffff_ffff;
+        let sequence = item.sequence();
         match self.others.get(context, &sequence).copied() {
             Some(other) => context.emit(joined(item, other)),
             None => {
@@ -155,7 +200,7 @@ impl CoProcessFunction for Join {
     }
 
     fn on_right(&self, other: Item, context: &mut Context<'_>) -> Result<(), Failure> {
-        let sequence = other.id & 0xffff_ffff;
+        let sequence = other.sequence();
         self.others.insert(context, sequence, other.value);
         for item in self.waiting.remove(context, &sequence).unwrap_or_default() {
             context.emit(joined(item, other.value));

@@ -1,11 +1,17 @@
 //! Random jobs with crashes at every named point, aborted checkpoints, panics and changing sizes between runs put out
-//! exactly what plain sequential code computes.
+//! exactly what plain sequential code computes, and remember it: their checkpoints hold the state that the same code has
+//! at the checkpoints' positions, and so does a job that starts from a savepoint at another size. What checkpoints need is
+//! in the store, and nothing else.
 //!
 //! `TIDEGATE_CRASH_CASES` says how many; a failing case is shrunk and printed.
 
+mod cut;
 mod functions;
+mod interpreter;
 mod run;
 mod spec;
+mod states;
+mod storage;
 
 use proptest::test_runner::{Config, TestRunner};
 
@@ -22,7 +28,7 @@ fn random_jobs_survive_random_deaths() {
         ..Config::default()
     };
     let outcome = TestRunner::new(config).run(&spec::specs(), |spec| {
-        proptest::prop_assert_eq!(run::run(&spec), spec::interpret(&spec));
+        run::check(&spec);
         Ok(())
     });
     if let Err(error) = outcome {

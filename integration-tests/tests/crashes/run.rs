@@ -6,21 +6,27 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 
 use tempfile::TempDir;
 use tidegate::{
-    Error, FaultPoint, Faults, RunOptions,
-    options::{CheckpointSettings, JobStore, RestartSettings},
+    Epoch, Error, FaultPoint, Faults, JobControl, RunOptions, Snapshot,
+    options::{CheckpointSettings, JobStore, RestartSettings, StartSetting},
     prelude::*,
 };
 
-use tidegate_core::{Epoch, layout};
-
 use crate::{
+    cut::Cut,
     functions::{Deduplicate, Join, Lookup, Remember},
-    spec::{Item, Output, RULES, Spec, Stage, item, keeps_order, repeat, rule},
+    interpreter::interpret,
+    spec::{
+        ITEMS, Item, Output, RULES, Spec, Stage, item, keeps_order, others_uid, repeat, rule, rules_uid,
+        stage_uid,
+    },
+    states,
+    storage::{check_collected, check_epochs, check_retained, open},
 };
 
 /// How fast sources go, so that checkpoints fall into the middle of a run.
@@ -139,7 +145,7 @@ fn items(env: &Env, name: &str, source: u64, count: u64) -> Stream<Item> {
 
 fn build(spec: &Spec, outputs: &Outputs, poison: &Arc<AtomicBool>, faults: &Faults) -> Job {
     let env = Env::new("random");
-    let mut stream = items(&env, "items", 0, spec.count);
+    let mut stream = items(&env, ITEMS, 0, spec.count);
     if let Some(sequence) = spec.poison {
         let is_armed = Arc::clone(poison);
         stream = stream.inspect(move |item| {
@@ -148,14 +154,14 @@ fn build(spec: &Spec, outputs: &Outputs, poison: &Arc<AtomicBool>, faults: &Faul
     }
     let mut is_ordered = true;
     for (place, stage) in spec.stages.iter().enumerate() {
-        let uid = format!("stage-{place}");
+        let uid = stage_uid(place);
         if let Stage::DivertEven = stage {
             let (even, odd) = stream.split(|i| i.key % 2 == 0);
             outputs.diverted[place].sink(even, &format!("{uid}-diverted"), faults);
             stream = odd;
             continue;
         }
-        stream = add(&env, stream, *stage, &uid, is_ordered, spec.count);
+        stream = add(&env, stream, place, *stage, is_ordered, spec.count);
         is_ordered &= keeps_order(*stage);
     }
     if spec.with_totals {
@@ -178,11 +184,12 @@ fn build(spec: &Spec, outputs: &Outputs, poison: &Arc<AtomicBool>, faults: &Faul
 fn add(
     env: &Env,
     stream: Stream<Item>,
+    place: usize,
     stage: Stage,
-    uid: &str,
     is_ordered: bool,
     count: u64,
 ) -> Stream<Item> {
+    let uid = &stage_uid(place);
     match stage {
         Stage::Add(amount) => stream.map(move |i| Item {
             value: i.value.wrapping_add(amount),
@@ -219,7 +226,7 @@ fn add(
             .process(uid, move |states| Remember::new(states, is_ordered)),
         Stage::Deduplicate => stream.key_by(|i| i.key).process(uid, Deduplicate::new),
         Stage::Join => {
-            let others = items(env, &format!("{uid}-others"), 1, count);
+            let others = items(env, &others_uid(place), 1, count);
             stream
                 .key_by(|i| i.key)
                 .connect(others.key_by(|i| i.key))
@@ -229,7 +236,7 @@ fn add(
             let rules = GeneratorSource::new(|_seed, index| (index, rule(index)))
                 .count(RULES)
                 .rate(200);
-            let rules = env.source(&format!("{uid}-rules"), rules).broadcast();
+            let rules = env.source(&rules_uid(place), rules).broadcast();
             stream
                 .key_by(|i| i.key)
                 .connect_broadcast(rules)
@@ -267,81 +274,110 @@ fn finish(running: tidegate::Result<RunningJob>, haste: Option<&Faults>) -> tide
     }
 }
 
-/// The epochs that the store has a record of.
-fn claimed(store: &JobStore) -> BTreeSet<Epoch> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime can be had");
-    let objects = runtime
-        .block_on(store.list(layout::EPOCHS))
-        .expect("memory can be listed");
-    objects
-        .iter()
-        .filter_map(|object| layout::parse_epoch(object))
-        .collect()
+/// The name of the savepoint that a job may take.
+const SAVEPOINT: &str = "mid-way";
+
+/// Asks for a savepoint after so many checkpoints of the run. The job may well end, or die, before it is taken.
+fn take_savepoint(control: &JobControl, after: u64) -> JoinHandle<bool> {
+    let control = control.clone();
+    std::thread::spawn(move || {
+        control.wait_until(move |status| status.completed_checkpoints >= after);
+        control.savepoint(SAVEPOINT).is_ok()
+    })
 }
 
-/// Every commit belongs to a claimed epoch, and the chain of epochs has no gap.
-fn check_epochs(store: &JobStore, outputs: &Outputs) {
-    let (claimed, committed) = (claimed(store), outputs.epochs());
-    assert!(
-        !claimed.is_empty(),
-        "a finished job has claimed its last checkpoint"
-    );
-    assert!(
-        committed.is_subset(&claimed),
-        "{committed:?} were committed, {claimed:?} are claimed"
-    );
-    let numbers: Vec<u64> = claimed.iter().map(|epoch| epoch.0).collect();
-    assert!(
-        numbers.windows(2).all(|pair| pair[1] == pair[0] + 1),
-        "the chain {numbers:?} has a gap"
-    );
+/// How a job of a spec is run.
+fn options(spec: &Spec, store: &JobStore, run: usize, is_hasty: bool) -> RunOptions {
+    let (workers, slots) = spec.sizes[run % spec.sizes.len()];
+    RunOptions::in_store(store.clone())
+        .workers(workers)
+        .parallelism(slots)
+        .checkpoints(CheckpointSettings {
+            interval: Duration::from_millis(4),
+            timeout: if is_hasty {
+                Duration::from_millis(3)
+            } else {
+                Duration::from_secs(10)
+            },
+            tolerable_failures: u32::MAX,
+            retained: if spec.keeps_all { u32::MAX } else { 1 },
+            ..CheckpointSettings::default()
+        })
+        .restart(RestartSettings::FixedDelay {
+            delay: Duration::from_millis(1),
+            attempts: 3,
+        })
 }
 
-/// What a job has put out when it has finished at last.
-pub(crate) fn run(spec: &Spec) -> Output {
+/// Runs a job through its deaths to its end, and what starts from its savepoint too. Everything that can be seen of it is
+/// what plain sequential code says.
+pub(crate) fn check(spec: &Spec) {
     let store = JobStore::open("memory://").expect("memory is always there");
-    let outputs = Outputs::new(spec);
     let poison = Arc::new(AtomicBool::new(true));
-    for run in 0.. {
+    let (expected, _) = interpret(spec, &Cut::Whole);
+    let outputs = Outputs::new(spec);
+    let has_savepoint = run_to_the_end(spec, &store, &outputs, &poison);
+    assert_eq!(outputs.sorted(), expected);
+    if has_savepoint {
+        check_branch(spec, &store, &expected);
+    }
+}
+
+/// Runs a job until it finishes; whether it has left a savepoint.
+fn run_to_the_end(spec: &Spec, store: &JobStore, outputs: &Outputs, poison: &Arc<AtomicBool>) -> bool {
+    let mut has_savepoint = false;
+    for run in 0..=spec.deaths.len() {
         let death = spec.deaths.get(run);
         let faults = faults(death);
         let is_hasty = spec.hasty && death.is_some();
-        let (workers, slots) = spec.sizes[run % spec.sizes.len()];
-        let options = RunOptions::in_store(store.clone())
-            .workers(workers)
-            .parallelism(slots)
-            .checkpoints(CheckpointSettings {
-                interval: Duration::from_millis(4),
-                timeout: if is_hasty {
-                    Duration::from_millis(3)
-                } else {
-                    Duration::from_secs(10)
-                },
-                tolerable_failures: u32::MAX,
-                retained: if spec.keeps_all { u32::MAX } else { 1 },
-                ..CheckpointSettings::default()
-            })
-            .restart(RestartSettings::FixedDelay {
-                delay: Duration::from_millis(1),
-                attempts: 3,
-            })
-            .faults(faults.clone());
-        match finish(
-            build(spec, &outputs, &poison, &faults).start(options),
-            is_hasty.then_some(&faults),
-        ) {
+        let options = options(spec, store, run, is_hasty).faults(faults.clone());
+        let running = build(spec, outputs, poison, &faults).start(options);
+        let savepoint = match (&running, spec.savepoint) {
+            (Ok(running), Some((in_run, after))) if in_run.min(spec.deaths.len()) == run => {
+                Some(take_savepoint(&running.control(), after))
+            }
+            _ => None,
+        };
+        let outcome = finish(running, is_hasty.then_some(&faults));
+        has_savepoint |= savepoint.is_some_and(|taking| taking.join().expect("asking does not panic"));
+        check_retained(spec, store);
+        match outcome {
             Ok(_) => {
+                check_collected(store);
                 if spec.keeps_all {
-                    check_epochs(&store, &outputs);
+                    check_epochs(store, &outputs.epochs());
                 }
-                return outputs.sorted();
+                return has_savepoint;
             }
             Err(Error::Died) => {}
-            Err(error) => panic!("run {run} of {spec:?} failed: {error}"),
+            Err(error) => panic!("run {run} failed: {error}"),
         }
-        assert!(run < spec.deaths.len(), "a run without faults dies");
     }
-    unreachable!("the last run has no faults")
+    panic!("a run without faults dies");
+}
+
+/// A job that starts from the savepoint, at another size, puts out what the savepoint had not put out yet, and remembers
+/// the same in the end.
+fn check_branch(spec: &Spec, store: &JobStore, expected: &Output) {
+    let reader = open(store, &Snapshot::Savepoint(SAVEPOINT.into()), "the savepoint");
+    states::check(spec, &reader, "the savepoint");
+    let cut = Cut::of(spec, &reader);
+    let (before, _) = interpret(spec, &cut);
+    let mut after = expected.without(&before);
+    if spec.with_totals && cut.is_complete(spec) {
+        // What some tasks had emitted at their end is not emitted again.
+        let pending = states::pending_totals(&reader);
+        after.totals.retain(|(key, _)| pending.contains_key(key));
+    }
+    let outputs = Outputs::new(spec);
+    let never = Arc::new(AtomicBool::new(false));
+    let options = options(spec, store, spec.deaths.len() + 1, false)
+        .start(StartSetting::FromSavepoint(SAVEPOINT.to_owned()));
+    let running = build(spec, &outputs, &never, &Faults::default()).start(options);
+    if let Err(error) = finish(running, None) {
+        panic!("the job that starts from the savepoint failed: {error}");
+    }
+    assert_eq!(outputs.sorted(), after, "from the savepoint at {cut:?}");
+    check_retained(spec, store);
+    check_collected(store);
 }

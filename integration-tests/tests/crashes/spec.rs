@@ -1,6 +1,4 @@
-//! Random jobs: what they are made of, and what plain sequential code says they compute.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Random jobs: what they are made of.
 
 use proptest::prelude::*;
 use tidegate::prelude::*;
@@ -26,6 +24,31 @@ pub(crate) fn item(source: u64, sequence: u64) -> Item {
         value: i64::try_from(mixed >> 50).unwrap_or(0),
         id: source << 32 | sequence,
     }
+}
+
+impl Item {
+    /// Its place in its source.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.id & 0xffff_ffff
+    }
+}
+
+/// The uid of the main source.
+pub(crate) const ITEMS: &str = "items";
+
+/// The uid of a stage.
+pub(crate) fn stage_uid(place: usize) -> String {
+    format!("stage-{place}")
+}
+
+/// The uid of the source that a [`Stage::Join`] joins with.
+pub(crate) fn others_uid(place: usize) -> String {
+    format!("stage-{place}-others")
+}
+
+/// The uid of the source of a [`Stage::Lookup`]'s rules.
+pub(crate) fn rules_uid(place: usize) -> String {
+    format!("stage-{place}-rules")
 }
 
 /// How many rules the lookup stage knows.
@@ -77,6 +100,8 @@ pub(crate) struct Spec {
     pub(crate) in_files: bool,
     /// Whether all checkpoints are retained, so that the chain of epochs can be looked at as a whole, or only the last.
     pub(crate) keeps_all: bool,
+    /// In which run a savepoint is taken, and after how many checkpoints; another job starts from it.
+    pub(crate) savepoint: Option<(usize, u64)>,
 }
 
 fn stages() -> impl Strategy<Value = Stage> {
@@ -108,18 +133,22 @@ pub(crate) fn specs() -> impl Strategy<Value = Spec> {
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.3),
         any::<bool>(),
+        prop::option::weighted(0.5, (0..3usize, 0..4u64)),
     )
         .prop_map(
-            |(count, stages, with_totals, poison, deaths, sizes, hasty, in_files, keeps_all)| Spec {
-                count,
-                stages,
-                with_totals,
-                poison,
-                deaths,
-                sizes,
-                hasty,
-                in_files,
-                keeps_all,
+            |(count, stages, with_totals, poison, deaths, sizes, hasty, in_files, keeps_all, savepoint)| {
+                Spec {
+                    count,
+                    stages,
+                    with_totals,
+                    poison,
+                    deaths,
+                    sizes,
+                    hasty,
+                    in_files,
+                    keeps_all,
+                    savepoint,
+                }
             },
         )
 }
@@ -132,6 +161,28 @@ pub(crate) struct Output {
     pub(crate) totals: Vec<(u64, i64)>,
 }
 
+impl Output {
+    /// What is left when what had been put out `before` is taken away. Totals come at the end.
+    pub(crate) fn without(&self, before: &Self) -> Self {
+        Self {
+            items: without(&self.items, &before.items),
+            diverted: without(&self.diverted, &before.diverted),
+            totals: self.totals.clone(),
+        }
+    }
+}
+
+fn without<T: Ord + Clone>(all: &[T], before: &[T]) -> Vec<T> {
+    let mut before = before.iter().peekable();
+    let rest = all.iter().filter(|element| before.next_if_eq(element).is_none());
+    let rest = rest.cloned().collect();
+    assert!(
+        before.next().is_none(),
+        "an earlier output is part of the later one"
+    );
+    rest
+}
+
 /// Whether items of a key still come in the order of their sequence after a stage, if they did before.
 pub(crate) fn keeps_order(stage: Stage) -> bool {
     !matches!(stage, Stage::SplitAndUnite | Stage::Shuffle | Stage::Join)
@@ -142,160 +193,12 @@ pub(crate) fn rule(index: u64) -> i64 {
     i64::try_from(index * index * 7 + 1).unwrap_or(0)
 }
 
-/// Computes the output one item after the other.
-pub(crate) fn interpret(spec: &Spec) -> Output {
-    let mut items: Vec<Item> = (0..spec.count).map(|sequence| item(0, sequence)).collect();
-    let mut output = Output::default();
-    let mut is_ordered = true;
-    for stage in &spec.stages {
-        items = apply(*stage, items, is_ordered, spec.count, &mut output.diverted);
-        is_ordered &= keeps_order(*stage);
-    }
-    if spec.with_totals {
-        let mut totals: BTreeMap<u64, i64> = BTreeMap::new();
-        for item in &items {
-            let total = totals.entry(item.key).or_default();
-            *total = total.wrapping_add(item.value);
-        }
-        output.totals = totals.into_iter().collect();
-    }
-    output.items = items;
-    output.items.sort_unstable();
-    output.diverted.sort_unstable();
-    output
-}
-
-fn apply(
-    stage: Stage,
-    items: Vec<Item>,
-    is_ordered: bool,
-    count: u64,
-    diverted: &mut Vec<Item>,
-) -> Vec<Item> {
-    let with = |item: Item, value: i64| Item { value, ..item };
-    match stage {
-        Stage::Add(amount) => items
-            .into_iter()
-            .map(|i| with(i, i.value.wrapping_add(amount)))
-            .collect(),
-        Stage::Drop(remainder) => items
-            .into_iter()
-            .filter(|i| i.value.rem_euclid(4) != remainder)
-            .collect(),
-        Stage::Repeat(times) => items.into_iter().flat_map(|i| repeat(i, times)).collect(),
-        Stage::SplitAndUnite => {
-            let odd = |i: Item| {
-                if i.value % 2 == 0 {
-                    i
-                } else {
-                    with(i, i.value.wrapping_mul(3))
-                }
-            };
-            items.into_iter().map(odd).collect()
-        }
-        Stage::DivertEven => {
-            let (even, odd): (Vec<_>, Vec<_>) = items.into_iter().partition(|i| i.key % 2 == 0);
-            diverted.extend(even);
-            odd
-        }
-        Stage::Shuffle => items,
-        Stage::RunningSum if is_ordered => {
-            let mut sums: BTreeMap<u64, i64> = BTreeMap::new();
-            let add = |i: Item| {
-                let sum = sums.entry(i.key).or_default();
-                *sum = sum.wrapping_add(i.value);
-                Item {
-                    key: i.key,
-                    value: *sum,
-                    id: 0,
-                }
-            };
-            items.into_iter().map(add).collect()
-        }
-        // Without an order only the number of results is certain.
-        Stage::RunningSum => items
-            .into_iter()
-            .map(|i| Item {
-                key: i.key,
-                value: 0,
-                id: 0,
-            })
-            .collect(),
-        Stage::Remember => {
-            let mut memory: BTreeMap<u64, Memory> = BTreeMap::new();
-            let recall = |i: Item| with(i, memory.entry(i.key).or_default().remember(i, is_ordered));
-            items.into_iter().map(recall).collect()
-        }
-        Stage::Join => {
-            let others: BTreeMap<(u64, u64), i64> = (0..count)
-                .map(|sequence| item(1, sequence))
-                .map(|o| ((o.key, o.id & 0xffff_ffff), o.value))
-                .collect();
-            let join = |i: Item| {
-                let other = others.get(&(i.key, i.id & 0xffff_ffff))?;
-                Some(with(i, i.value.wrapping_add(*other)))
-            };
-            items.into_iter().filter_map(join).collect()
-        }
-        Stage::Lookup => items
-            .into_iter()
-            .map(|i| with(i, i.value.wrapping_add(rule(i.key % RULES))))
-            .collect(),
-        Stage::Deduplicate => {
-            let mut seen = BTreeSet::new();
-            let first = |i: &Item| seen.insert((i.key, i.value));
-            let firsts = items.into_iter().filter(first);
-            firsts
-                .map(|i| Item {
-                    key: i.key,
-                    value: i.value,
-                    id: 0,
-                })
-                .collect()
-        }
-    }
-}
-
 /// An item several times.
 pub(crate) fn repeat(item: Item, times: u64) -> impl Iterator<Item = Item> {
     (0..times).map(move |i| Item {
         value: item.value.wrapping_add(i as i64),
         ..item
     })
-}
-
-/// What [`Stage::Remember`] keeps of a key, in plain collections.
-#[derive(Default)]
-struct Memory {
-    count: i64,
-    recent: Vec<i64>,
-    by_class: BTreeMap<i64, i64>,
-    sum: i64,
-    least: Option<i64>,
-}
-
-impl Memory {
-    fn remember(&mut self, item: Item, is_ordered: bool) -> i64 {
-        self.count += 1;
-        self.recent.push(item.value);
-        if self.recent.len() > 3 {
-            self.recent.clear();
-        }
-        let class = item.value.rem_euclid(5);
-        let in_class = self.by_class.entry(class).or_default();
-        *in_class += 1;
-        let in_class = *in_class;
-        if in_class >= 4 {
-            self.by_class.remove(&class);
-        }
-        self.sum = self.sum.wrapping_add(item.value);
-        self.least = Some(self.least.map_or(item.value, |least| least.min(item.value)));
-        if is_ordered {
-            digest(self.count, self.recent.len(), in_class, self.sum, self.least)
-        } else {
-            item.value
-        }
-    }
 }
 
 /// What [`Stage::Remember`] makes of its states.
