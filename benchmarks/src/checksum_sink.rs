@@ -73,13 +73,14 @@ impl<T: Checksum + Send + 'static> Sink<T> for ChecksumSink<T> {
 
 struct Writer(Arc<Seen>);
 
-impl<T: Checksum> SinkWriter<T> for Writer {
+impl<T: Checksum + 'static> SinkWriter<T> for Writer {
     fn write(&mut self, batch: Batch<T>) -> Result<Flow, OperatorError> {
         let count = batch.len() as u64;
         let sum = batch
             .records
-            .into_iter()
+            .iter()
             .fold(0u64, |sum, record| sum.wrapping_add(record.checksum()));
+        batch.recycle();
         self.0.checksum.fetch_add(sum, Relaxed);
         self.0.records.fetch_add(count, Relaxed);
         Ok(Flow::Ready)

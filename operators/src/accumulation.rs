@@ -5,7 +5,7 @@ use std::{marker::PhantomData, ops::ControlFlow, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 use tidegate_core::{
     Batch, EncodeKey, KeyProbe, KeySelector, KeySpace, Operator, OperatorContext, OperatorError,
-    OperatorLifecycle, Output, Progress, TARGET_RECORDS, snapshot::KeyedState,
+    OperatorLifecycle, Output, Progress, TARGET_RECORDS, recycle, roomy, snapshot::KeyedState,
 };
 use tidegate_state::{Aggregator, Cursor, Hint, LOOK_AHEAD, Table, Value};
 
@@ -117,6 +117,7 @@ where
 
 impl<T, S, A> Operator<T, Keyed<S::Key, A::Out>> for Accumulation<T, S, A>
 where
+    T: 'static,
     S: KeySelector<T>,
     A: Accumulate<T>,
 {
@@ -129,11 +130,11 @@ where
         let (selector, accumulate) = (&*self.selector, &*self.accumulate);
         let mut position = context.position();
         let hashes = hashes(&mut batch, selector);
-        let mut results = Vec::new();
-        if self.emit == Emit::EveryRecord {
-            results.reserve_exact(batch.records.len());
-        }
-        let mut records = batch.records.into_iter();
+        let mut results = match self.emit {
+            Emit::EveryRecord => roomy(),
+            Emit::AtEnd => Vec::new(),
+        };
+        let mut records = batch.records.drain(..);
         for hashes in hashes.chunks(LOOK_AHEAD) {
             self.table.look_ahead(hashes, &mut self.hints);
             let hints = self.hints.iter().copied();
@@ -157,8 +158,14 @@ where
             }
         }
         drop(position);
-        if self.emit == Emit::EveryRecord {
-            out.emit_batch(Batch::<Keyed<S::Key, A::Out>>::with_records(batch.times, results));
+        drop(records);
+        recycle(batch.records);
+        recycle(hashes);
+        match self.emit {
+            Emit::EveryRecord => {
+                out.emit_batch(Batch::<Keyed<S::Key, A::Out>>::with_records(batch.times, results));
+            }
+            Emit::AtEnd => batch.times.recycle(),
         }
         Ok(Progress::Done)
     }

@@ -6,7 +6,10 @@ use tidegate_core::{
     Batch, BoxError, Operator, OperatorContext, OperatorError, OperatorLifecycle, Output, Progress, Times,
 };
 
-use crate::dead_letter::{OnError, Refused};
+use crate::{
+    attempt::{Attempt, attempt_each},
+    dead_letter::OnError,
+};
 
 /// Keeps the records for which the predicate holds, in place.
 pub struct Filter<F> {
@@ -55,6 +58,7 @@ impl<T, F: Send + Sync> OperatorLifecycle<T> for Filter<F> {}
 
 impl<T, F> Operator<T, T> for Filter<F>
 where
+    T: 'static,
     F: Fn(&T) -> bool + Send + Sync,
 {
     fn process(
@@ -69,7 +73,11 @@ where
             (self.predicate)(record)
         });
         drop(position);
-        out.emit_batch(kept);
+        if kept.is_empty() {
+            kept.recycle();
+        } else {
+            out.emit_batch(kept);
+        }
         Ok(Progress::Done)
     }
 }
@@ -104,27 +112,13 @@ where
         out: &mut Output<T>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
-        let mut position = context.position();
-        let mut kept = Batch {
-            records: Vec::with_capacity(batch.len()),
-            ..Batch::new()
-        };
-        for (index, record) in batch.records.into_iter().enumerate() {
-            position.advance();
-            let time = batch.times.get(index);
+        attempt_each(batch, self.on_error, out, context, |record| {
             match (self.predicate)(&record) {
-                Ok(true) => kept.push(record, time),
-                Ok(false) => {}
-                Err(cause) => {
-                    let cause = cause.into();
-                    let refused = Refused { record, time, cause };
-                    self.on_error.handle(refused, &position, out, context)?;
-                }
+                Ok(true) => Attempt::Kept(record),
+                Ok(false) => Attempt::Dropped,
+                Err(cause) => Attempt::Refused(record, cause.into()),
             }
-        }
-        drop(position);
-        out.emit_batch(kept);
-        Ok(Progress::Done)
+        })
     }
 }
 

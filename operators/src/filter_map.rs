@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use tidegate_core::{
-    Batch, BoxError, EventTime, Operator, OperatorContext, OperatorError, OperatorLifecycle, Output,
-    Progress, Times,
+    Batch, BoxError, Operator, OperatorContext, OperatorError, OperatorLifecycle, Output, Progress,
 };
 
-use crate::dead_letter::{OnError, Refused};
+use crate::{
+    attempt::{Attempt, attempt_each},
+    dead_letter::OnError,
+};
 
 /// Keeps what the function makes of a record, if anything. Event times stay with their records.
 pub struct FilterMap<F> {
@@ -27,38 +29,25 @@ impl<O, F: Send + Sync> OperatorLifecycle<O> for FilterMap<F> {}
 
 impl<I, O, F> Operator<I, O> for FilterMap<F>
 where
+    I: 'static,
     F: Fn(I) -> Option<O> + Send + Sync,
 {
     fn process(
         &mut self,
-        batch: Batch<I>,
+        mut batch: Batch<I>,
         out: &mut Output<O>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
         let mut position = context.position();
         let function = &*self.function;
-        let mut mapped = Batch::new();
-        match batch.times {
-            Times::Each(each) => {
-                for (record, time) in batch.records.into_iter().zip(each) {
-                    position.advance();
-                    if let Some(result) = function(record) {
-                        // A missing time is kept as the smallest.
-                        mapped.push(result, Some(time).filter(|time| *time != EventTime::MIN));
-                    }
-                }
-            }
-            same => {
-                let kept = batch.records.into_iter().filter_map(|record| {
-                    position.advance();
-                    function(record)
-                });
-                mapped.records = kept.collect();
-                mapped.times = same;
+        for (index, record) in batch.records.drain(..).enumerate() {
+            position.advance();
+            if let Some(result) = function(record) {
+                out.emit(result, batch.times.get(index));
             }
         }
         drop(position);
-        out.emit_batch(mapped);
+        batch.recycle();
         Ok(Progress::Done)
     }
 }
@@ -93,29 +82,20 @@ where
         out: &mut Output<O>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
-        let mut position = context.position();
-        let mut mapped = Batch::new();
-        for (index, record) in batch.records.into_iter().enumerate() {
-            position.advance();
-            let time = batch.times.get(index);
+        attempt_each(batch, self.on_error, out, context, |record| {
             match (self.function)(&record) {
-                Ok(Some(result)) => mapped.push(result, time),
-                Ok(None) => {}
-                Err(cause) => {
-                    let cause = cause.into();
-                    let refused = Refused { record, time, cause };
-                    self.on_error.handle(refused, &position, out, context)?;
-                }
+                Ok(Some(result)) => Attempt::Kept(result),
+                Ok(None) => Attempt::Dropped,
+                Err(cause) => Attempt::Refused(record, cause.into()),
             }
-        }
-        drop(position);
-        out.emit_batch(mapped);
-        Ok(Progress::Done)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tidegate_core::EventTime;
+
     use super::*;
     use crate::harness::HarnessBuilder;
     use proptest::prelude::*;

@@ -6,7 +6,10 @@ use tidegate_core::{
     Batch, BoxError, Operator, OperatorContext, OperatorError, OperatorLifecycle, Output, Progress,
 };
 
-use crate::dead_letter::{OnError, Refused};
+use crate::{
+    attempt::{Attempt, attempt_each},
+    dead_letter::OnError,
+};
 
 /// Shows each record to a function and passes it on.
 pub struct Inspect<F> {
@@ -75,26 +78,12 @@ where
         out: &mut Output<T>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
-        let mut position = context.position();
-        let mut passed = Batch {
-            records: Vec::with_capacity(batch.len()),
-            ..Batch::new()
-        };
-        for (index, record) in batch.records.into_iter().enumerate() {
-            position.advance();
-            let time = batch.times.get(index);
+        attempt_each(batch, self.on_error, out, context, |record| {
             match (self.function)(&record) {
-                Ok(()) => passed.push(record, time),
-                Err(cause) => {
-                    let cause = cause.into();
-                    let refused = Refused { record, time, cause };
-                    self.on_error.handle(refused, &position, out, context)?;
-                }
+                Ok(()) => Attempt::Kept(record),
+                Err(cause) => Attempt::Refused(record, cause.into()),
             }
-        }
-        drop(position);
-        out.emit_batch(passed);
-        Ok(Progress::Done)
+        })
     }
 }
 

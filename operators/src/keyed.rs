@@ -1,7 +1,7 @@
 //! What keyed operators have in common.
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::{Batch, KeyProbe, KeySelector};
+use tidegate_core::{Batch, KeyProbe, KeySelector, roomy};
 
 /// A result with the key it is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub enum Emit {
 pub(crate) fn hashes<T, S: KeySelector<T>>(batch: &mut Batch<T>, selector: &S) -> Vec<u64> {
     batch.hashes.take().unwrap_or_else(|| {
         let hash = |record| selector.probe(record).hash();
-        batch.records.iter().map(hash).collect()
+        let mut hashes = roomy();
+        hashes.extend(batch.records.iter().map(hash));
+        hashes
     })
 }

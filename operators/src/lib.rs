@@ -5,6 +5,7 @@
 
 mod accumulation;
 pub mod aggregate;
+mod attempt;
 mod dead_letter;
 mod filter;
 mod filter_map;

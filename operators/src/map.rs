@@ -1,12 +1,15 @@
 //! One record out for each record in.
 
-use std::sync::Arc;
+use std::{alloc::Layout, sync::Arc};
 
 use tidegate_core::{
     Batch, BoxError, Operator, OperatorContext, OperatorError, OperatorLifecycle, Output, Progress,
 };
 
-use crate::dead_letter::{OnError, Refused};
+use crate::{
+    attempt::{Attempt, attempt_each},
+    dead_letter::OnError,
+};
 
 /// Turns each record into another. Event times stay; where both types have the same layout, so does the allocation.
 pub struct Map<F> {
@@ -26,26 +29,34 @@ impl<O, F: Send + Sync> OperatorLifecycle<O> for Map<F> {}
 
 impl<I, O, F> Operator<I, O> for Map<F>
 where
+    I: 'static,
     F: Fn(I) -> O + Send + Sync,
 {
     fn process(
         &mut self,
-        batch: Batch<I>,
+        mut batch: Batch<I>,
         out: &mut Output<O>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
         let mut position = context.position();
         let function = &*self.function;
-        let records = batch
-            .records
-            .into_iter()
-            .map(|record| {
+        if Layout::new::<I>() == Layout::new::<O>() {
+            // The standard library collects into the vector that the records came in.
+            let records = batch.records.into_iter().map(|record| {
                 position.advance();
                 function(record)
-            })
-            .collect();
-        drop(position);
-        out.emit_batch(Batch::<O>::with_records(batch.times, records));
+            });
+            let mapped = Batch::<O>::with_records(batch.times, records.collect());
+            drop(position);
+            out.emit_batch(mapped);
+        } else {
+            for (index, record) in batch.records.drain(..).enumerate() {
+                position.advance();
+                out.emit(function(record), batch.times.get(index));
+            }
+            drop(position);
+            batch.recycle();
+        }
         Ok(Progress::Done)
     }
 }
@@ -82,26 +93,12 @@ where
         out: &mut Output<O>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
-        let mut position = context.position();
-        let mut mapped = Batch {
-            records: Vec::with_capacity(batch.len()),
-            ..Batch::new()
-        };
-        for (index, record) in batch.records.into_iter().enumerate() {
-            position.advance();
-            let time = batch.times.get(index);
+        attempt_each(batch, self.on_error, out, context, |record| {
             match (self.function)(&record) {
-                Ok(result) => mapped.push(result, time),
-                Err(cause) => {
-                    let cause = cause.into();
-                    let refused = Refused { record, time, cause };
-                    self.on_error.handle(refused, &position, out, context)?;
-                }
+                Ok(result) => Attempt::Kept(result),
+                Err(cause) => Attempt::Refused(record, cause.into()),
             }
-        }
-        drop(position);
-        out.emit_batch(mapped);
-        Ok(Progress::Done)
+        })
     }
 }
 

@@ -40,13 +40,13 @@ where
 {
     fn process(
         &mut self,
-        batch: Batch<T>,
+        mut batch: Batch<T>,
         out: &mut Output<T>,
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
         let mut position = context.position();
         let mut routes: Vec<Batch<T>> = (0..self.routes).map(|_| Batch::new()).collect();
-        for (index, record) in batch.records.into_iter().enumerate() {
+        for (index, record) in batch.records.drain(..).enumerate() {
             position.advance();
             let chosen = (self.route)(&record);
             let Some(route) = routes.get_mut(chosen) else {
@@ -56,6 +56,7 @@ where
             route.push(record, batch.times.get(index));
         }
         drop(position);
+        batch.recycle();
         for (port, route) in (0..).zip(routes) {
             if port == 0 {
                 out.emit_batch(route);

@@ -24,6 +24,7 @@ pub mod metrics;
 mod operator;
 mod output;
 pub mod plan;
+mod recycle;
 mod side;
 pub mod sink;
 pub mod snapshot;
@@ -46,5 +47,6 @@ pub use operator::{
     Operator, OperatorContext, OperatorLifecycle, Position, Progress, TaskProbe, TwoInputOperator,
 };
 pub use output::{Barrier, BarrierKind, Control, Flow, OperatorVisitor, Output, Push, VisitOperators};
+pub use recycle::{recycle, roomy};
 pub use side::{OutputTag, SideOutputs};
 pub use time::{EventTime, ProcessingTime};

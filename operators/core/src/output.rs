@@ -6,6 +6,7 @@ use crate::{
     batch::{Batch, target_records},
     chain::{ChainError, ChainedOperator},
     id::CheckpointId,
+    recycle::roomy,
     side::{OutputTag, SideOutputs},
     source::SplitMark,
     time::EventTime,
@@ -134,9 +135,11 @@ pub struct Output<O> {
     /// The split that is being read, as said last.
     reading: Option<u32>,
     sides: SideOutputs,
+    /// Where vectors come from. A pointer, so that only whoever makes an output has to know that its records are `'static`.
+    roomy: fn() -> Vec<O>,
 }
 
-impl<O> Output<O> {
+impl<O: 'static> Output<O> {
     /// An output in front of `next`.
     pub fn new(next: Box<dyn Push<O>>) -> Self {
         Self::with_sides(next, SideOutputs::none())
@@ -152,14 +155,17 @@ impl<O> Output<O> {
             emitted: 0,
             reading: None,
             sides,
+            roomy,
         }
     }
+}
 
+impl<O> Output<O> {
     /// Emits one record.
     #[inline]
     pub fn emit(&mut self, record: O, time: Option<EventTime>) {
         if self.batch.records.capacity() == 0 {
-            self.batch.records.reserve_exact(target_records::<O>());
+            self.batch.records = (self.roomy)();
         }
         self.batch.push(record, time);
         if self.batch.len() >= target_records::<O>() {

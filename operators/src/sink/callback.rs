@@ -29,7 +29,7 @@ impl<F> CallbackSink<F> {
 
 impl<T, E, F> Sink<T> for CallbackSink<F>
 where
-    T: Send,
+    T: Send + 'static,
     E: Into<BoxError>,
     F: Fn(&T) -> Result<(), E> + Send + Sync + 'static,
 {
@@ -56,7 +56,7 @@ struct Writer<F> {
 
 impl<T, E, F> SinkWriter<T> for Writer<F>
 where
-    T: Send,
+    T: Send + 'static,
     E: Into<BoxError>,
     F: Fn(&T) -> Result<(), E> + Send + Sync,
 {
@@ -68,6 +68,7 @@ where
             })?;
             self.received += 1;
         }
+        batch.recycle();
         Ok(Flow::Ready)
     }
 

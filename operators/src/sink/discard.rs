@@ -13,7 +13,7 @@ use super::nothing_prepared;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DiscardSink;
 
-impl<T: Send> Sink<T> for DiscardSink {
+impl<T: Send + 'static> Sink<T> for DiscardSink {
     fn guarantee(&self) -> Guarantee {
         Guarantee::ExactlyOnce
     }
@@ -27,8 +27,9 @@ impl<T: Send> Sink<T> for DiscardSink {
     }
 }
 
-impl<T: Send> SinkWriter<T> for DiscardSink {
-    fn write(&mut self, _batch: Batch<T>) -> Result<Flow, OperatorError> {
+impl<T: Send + 'static> SinkWriter<T> for DiscardSink {
+    fn write(&mut self, batch: Batch<T>) -> Result<Flow, OperatorError> {
+        batch.recycle();
         Ok(Flow::Ready)
     }
 

@@ -34,7 +34,7 @@ impl PrintSink {
     }
 }
 
-impl<T: Debug + Send> Sink<T> for PrintSink {
+impl<T: Debug + Send + 'static> Sink<T> for PrintSink {
     fn guarantee(&self) -> Guarantee {
         Guarantee::AtLeastOnce
     }
@@ -70,12 +70,13 @@ impl Writer {
     }
 }
 
-impl<T: Debug + Send> SinkWriter<T> for Writer {
+impl<T: Debug + Send + 'static> SinkWriter<T> for Writer {
     fn write(&mut self, batch: Batch<T>) -> Result<Flow, OperatorError> {
         // One write per batch, so that the lines of several tasks do not mix.
         let lines = self.format(&batch);
         let written = io::stdout().lock().write_all(lines.as_bytes());
         written.map_err(OperatorError::other)?;
+        batch.recycle();
         Ok(Flow::Ready)
     }
 

@@ -153,7 +153,7 @@ impl<F> Reader<F> {
         out.mark(SplitMark::Reading(split.index));
         let mut status = SourceStatus::More;
         let mut position = context.position();
-        let mut batch = Batch::from(Vec::with_capacity(limit));
+        let mut batch = Batch::roomy();
         while batch.len() < limit {
             if split.progress.next >= end {
                 status = SourceStatus::Finished;

@@ -84,7 +84,7 @@ impl<I: Iterator<Item: 'static>> Reading<I> {
         out.mark(SplitMark::Reading(self.index));
         let mut position = context.position();
         let limit = target_records::<I::Item>();
-        let mut batch = Batch::from(Vec::with_capacity(limit));
+        let mut batch = Batch::roomy();
         while batch.len() < limit {
             position.advance();
             match self.iterator.next() {
