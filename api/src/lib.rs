@@ -108,6 +108,7 @@
 // The derive writes paths that start with `::tidegate`; so do the examples.
 extern crate self as tidegate;
 
+mod allocator;
 mod broadcast;
 mod build_error;
 mod command_line;
@@ -133,6 +134,7 @@ mod throttle;
 mod watermarks;
 mod windowed_stream;
 
+pub use allocator::tune_allocator;
 pub use broadcast::{BroadcastStream, KeyedBroadcast, StreamBroadcast};
 pub use build_error::BuildError;
 pub use command_line::{NoArgs, main};

@@ -11,6 +11,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 use std::{error::Error, process::ExitCode};
 
 fn main() -> ExitCode {
+    // As every job's command line does: yardsticks run under it, too.
+    tidegate::tune_allocator();
     match tidegate_benchmarks::suite::run(std::env::args().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

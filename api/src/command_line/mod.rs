@@ -58,6 +58,10 @@ use arguments::{CheckpointsRequest, Parsed, Request, SavepointRequest};
 /// | 4 | the place for checkpoints cannot be used |
 /// | 130 | the process was told twice to stop, or to stop without a checkpoint |
 ///
+/// On Linux with glibc, `run` starts the program again in its own place first, with an environment that
+/// [lets the allocator suit it](crate::tune_allocator); what stands before this call happens twice, unless the environment has
+/// `TIDEGATE_ALLOCATOR=system`.
+///
 /// `build` is called wherever the job's graph is needed, and must build the same graph each time.
 ///
 /// # Errors
@@ -115,7 +119,10 @@ fn dispatch<A: Args>(
         Ok::<_, Error>(env.build()?)
     };
     match request {
-        Request::Run { run, job } => run::run(&built(job)?, &run, job_arguments),
+        Request::Run { run, job } => {
+            crate::tune_allocator();
+            run::run(&built(job)?, &run, job_arguments)
+        }
         Request::Plan {
             json,
             parallelism,
