@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
 use tidegate_core::{Attempt, WorkerId};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -29,12 +28,9 @@ use crate::{
     inbox::GrantQueue,
     outbound::Outbound,
     registry::{Registry, RouteError, Routed},
+    slab::Slabs,
 };
 
-/// How much is received at once.
-const SLAB_BYTES: usize = 256 * 1024;
-/// Room in a slab below which a new one is begun.
-const MIN_READ: usize = 16 * 1024;
 /// How many frames one system call writes at most.
 const WRITE_VECTORS: usize = 64;
 /// The most grants in one frame.
@@ -69,7 +65,7 @@ pub(crate) enum Ended {
 /// Reads frames off a stream.
 pub(crate) struct FrameReader {
     half: OwnedReadHalf,
-    slab: BytesMut,
+    slabs: Slabs,
     decoder: FrameDecoder,
 }
 
@@ -77,7 +73,7 @@ impl FrameReader {
     fn new(half: OwnedReadHalf, max_data_body: usize) -> Self {
         Self {
             half,
-            slab: BytesMut::new(),
+            slabs: Slabs::default(),
             decoder: FrameDecoder::new(max_data_body),
         }
     }
@@ -85,15 +81,12 @@ impl FrameReader {
     /// The next frame. Cancelling it loses nothing.
     async fn next(&mut self) -> Result<Frame, ConnectionError> {
         loop {
-            if let Some(frame) = self.decoder.next(&mut self.slab)? {
+            if let Some(frame) = self.decoder.next(self.slabs.current())? {
                 return Ok(frame);
             }
-            if self.slab.capacity() - self.slab.len() < MIN_READ {
-                // A long frame gets memory as its bytes come, not as its header claims.
-                let missing = self.decoder.missing(self.slab.len());
-                self.slab.reserve(missing.min(self.slab.len()).max(SLAB_BYTES));
-            }
-            if self.half.read_buf(&mut self.slab).await? == 0 {
+            let missing = self.decoder.missing(self.slabs.current().len());
+            self.slabs.make_room(missing);
+            if self.half.read_buf(self.slabs.current()).await? == 0 {
                 return Err(ConnectionError::Eof);
             }
         }

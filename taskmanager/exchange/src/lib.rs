@@ -44,6 +44,7 @@ mod registry;
 #[cfg(not(loom))]
 mod remote;
 mod ring;
+mod slab;
 mod sync;
 mod wake;
 #[cfg(not(loom))]
