@@ -1,5 +1,7 @@
 //! Windows, one operator at a time, step by step.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::{sync::Arc, time::Duration};
 
 use tidegate_core::{EventTime, KeySelector, KeySpace, ProcessingTime};

@@ -1,6 +1,8 @@
 //! Windows against a plain program that holds every record in every one of its windows, over random lives: disorder,
 //! lateness, checkpoints in the middle of a firing, aborted ones, and restores with another number of tasks.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -76,6 +78,8 @@ struct OneByOne<C>(C);
 impl<C: WindowContents<u16, Record>> WindowContents<u16, Record> for OneByOne<C> {
     type Value = C::Value;
     type Out = C::Out;
+
+    const IS_COMPACT: bool = C::IS_COMPACT;
 
     fn begin(&self, record: Record) -> C::Value {
         self.0.begin(record)

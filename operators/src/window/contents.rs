@@ -27,8 +27,11 @@ pub trait WindowContents<K: Key, T>: Send + Sync + 'static {
     /// Adds what was kept of a later stretch of time.
     fn merge(&self, into: &mut Self::Value, later: Self::Value);
 
-    /// A copy of a value, to be merged with others and kept beside the state, where that pays: where a merged value is
-    /// about as large as each of the values it was made of.
+    /// Whether a merged value is about as large as each of the values it was made of: then it pays to keep what many
+    /// slices of a window come to, beside the slices.
+    const IS_COMPACT: bool = false;
+
+    /// A copy of a value, to be merged with others. Asked for only of contents that are compact.
     fn copy(&self, value: &Self::Value) -> Option<Self::Value> {
         let _ = value;
         None
@@ -80,6 +83,8 @@ where
 {
     type Value = A::Acc;
     type Out = Windowed<K, A::Out>;
+
+    const IS_COMPACT: bool = true;
 
     #[inline]
     fn begin(&self, record: A::In) -> A::Acc {
@@ -144,6 +149,8 @@ where
 {
     type Value = T;
     type Out = Windowed<K, T>;
+
+    const IS_COMPACT: bool = true;
 
     #[inline]
     fn begin(&self, record: T) -> T {

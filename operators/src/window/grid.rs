@@ -46,6 +46,12 @@ impl Grid {
         self.size
     }
 
+    /// How many slices there are in a window.
+    pub(crate) fn slices_per_window(&self) -> i64 {
+        let per_slide = 1 + i64::from(self.edge != 0);
+        self.size / self.slide * per_slide + i64::from(self.edge != 0)
+    }
+
     /// The slice that `time` is in: its start and its end.
     #[inline]
     pub(crate) fn slice_of(&self, time: i64) -> (i64, i64) {
@@ -141,6 +147,15 @@ mod tests {
             let naive = (time + 1..=time + grid.size)
                 .filter(|window_end| (window_end - grid.size - grid.offset).rem_euclid(slide) == 0);
             prop_assert_eq!(Vec::from_iter(grid.ends(end)), Vec::from_iter(naive));
+        }
+
+        #[test]
+        fn a_window_has_as_many_slices_as_it_says(slide in 1i64..50, longer in 0i64..200, offset in 0i64..50) {
+            let grid = Grid::new(slide + longer, slide, offset % slide);
+            let end = grid.first_end(0);
+            let cuts = std::iter::successors(Some(end - grid.size), |at| Some(grid.slice_of(*at).1));
+            let slices = cuts.take_while(|at| *at < end).count();
+            prop_assert_eq!(slices as i64, grid.slices_per_window());
         }
     }
 }

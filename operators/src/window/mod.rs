@@ -62,6 +62,7 @@ mod late;
 mod operator;
 mod process;
 mod result;
+mod running;
 mod session_table;
 mod sessions;
 mod sliced;

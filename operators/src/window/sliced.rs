@@ -20,6 +20,7 @@ use super::{
     grid::{FARTHEST, Grid},
     late::LateRecords,
     result::Window,
+    running::{MANY_SLICES, RunningGroup},
     updates::Updates,
 };
 use crate::keyed::hashes;
@@ -38,6 +39,8 @@ pub(super) struct SlicedWindows<T, S: KeySelector<T>, C: WindowContents<S::Key, 
     table: SlicedTable<S::Key, Value<C::Value>>,
     firing: Firing,
     rows: FiringRows,
+    /// What many slices of a window come to, per key group; none for windows of few slices.
+    running: Vec<RunningGroup<S::Key, C::Value>>,
     updates: Updates<S::Key>,
     records: PhantomData<fn(T)>,
 }
@@ -93,6 +96,7 @@ where
             table: SlicedTable::new(STATE, space),
             firing: Firing::new(),
             rows: FiringRows::default(),
+            running: Vec::new(),
             updates: Updates::default(),
             records: PhantomData,
         }
@@ -229,6 +233,9 @@ where
         out: &mut Output<C::Out>,
         context: &OperatorContext,
     ) -> Result<Fired, OperatorError> {
+        if !self.running.is_empty() {
+            return self.fire_running(end, group, fired, out, context);
+        }
         let start = end - self.grid.size();
         let (table, firing) = (&self.table, &mut self.rows);
         if firing.of != Some((end, group)) {
@@ -288,6 +295,54 @@ where
         })
     }
 
+    /// [`fire_group`](Self::fire_group) for windows of many slices.
+    fn fire_running(
+        &mut self,
+        end: i64,
+        group: usize,
+        fired: Fired,
+        out: &mut Output<C::Out>,
+        context: &OperatorContext,
+    ) -> Result<Fired, OperatorError> {
+        let bounds = (end - self.grid.size(), end);
+        let window = Window::new(bounds.0, bounds.1);
+        let (table, contents, running) = (&self.table, &*self.contents, &mut self.running[group]);
+        if self.rows.of != Some((end, group)) {
+            self.rows.of = Some((end, group));
+            running.begin(bounds, fired.within, table, contents);
+        }
+        let is_large = running.keys() > TARGET_RECORDS;
+        while let Some(tail) = running.next_tail() {
+            running
+                .advance(bounds, table, contents, |key, parts| {
+                    contents.emit(key, window, parts, out, context)
+                })
+                .map_err(OperatorError::Other)?;
+            if is_large && out.is_full() && running.next_tail().is_some_and(|next| next != tail) {
+                return Ok(Fired {
+                    within: Some(tail),
+                    ..fired
+                });
+            }
+        }
+        self.rows.of = None;
+        Ok(Fired {
+            through: end,
+            within: None,
+        })
+    }
+
+    /// A record has come for a slice of which windows have fired.
+    fn note_change(&mut self, slice_end: i64, hash: u64, key: S::Key) {
+        let (group, tail) = self.table.place(hash);
+        if let Some(running) = self.running.get_mut(group) {
+            running.note_change(slice_end, tail, &key);
+        }
+        if self.lateness > 0 {
+            self.updates.note(slice_end, hash, key);
+        }
+    }
+
     /// Emits results that have changed until all have been or the output is full.
     fn emit_updates(
         &mut self,
@@ -321,6 +376,9 @@ where
 {
     fn open(&mut self, context: &OperatorContext) -> Result<(), OperatorError> {
         self.groups = context.key_groups;
+        if C::IS_COMPACT && self.grid.slices_per_window() >= MANY_SLICES {
+            self.running = (0..self.groups.len()).map(RunningGroup::new).collect();
+        }
         Ok(())
     }
 
@@ -424,17 +482,19 @@ where
             match self.table.get_mut(slice, hash, &probe) {
                 Some(value) => {
                     if current.fate == Fate::Updates {
-                        self.updates.note(current.end, hash, probe.into_key());
+                        let key = probe.into_key();
+                        self.contents.add(value, record);
+                        self.note_change(current.end, hash, key);
                     } else {
                         // The probe may borrow from the record, which moves.
                         drop(probe);
+                        self.contents.add(value, record);
                     }
-                    self.contents.add(value, record);
                 }
                 None => {
                     let key = probe.into_key();
                     if current.fate == Fate::Updates {
-                        self.updates.note(current.end, hash, key.clone());
+                        self.note_change(current.end, hash, key.clone());
                     }
                     let value = self.contents.begin(record);
                     self.table.insert(slice, hash, key, value);

@@ -262,6 +262,25 @@ impl<K: Key, C: Cell> SlicedTable<K, C> {
         (&entry.key, &entry.value)
     }
 
+    /// The end of the slice that a row is in.
+    #[inline]
+    pub fn end_of(&self, row: Row) -> i64 {
+        self.slices[row.slice as usize].end
+    }
+
+    /// The key group of a hash, and what rows of its key tell of it.
+    #[inline]
+    pub fn place(&self, hash: u64) -> (usize, u32) {
+        (self.group_of(hash), tail_of(hash))
+    }
+
+    /// The value of a key in a slice, found by what [`place`](Self::place) says of it.
+    pub fn get_placed(&self, slice: SliceIndex, (group, tail): (usize, u32), key: &K) -> Option<&C::Value> {
+        self.slices[slice.0].tables[group]
+            .find(Layout::table_hash(tail), |entry| entry.key == *key)
+            .map(|entry| &entry.value)
+    }
+
     /// Drops the slices that end at `end` or before. They leave one number, not a tombstone per key.
     pub fn drop_through(&mut self, end: i64) {
         self.dropped_through = self.dropped_through.max(end);
