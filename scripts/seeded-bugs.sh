@@ -15,7 +15,8 @@ suites_of() {
         CommitBeforeClaim) echo "tidegate-driver tidegate-coordinator tidegate-integration-tests" ;;
         ForgetTombstone | DeltaFromAborted) echo "tidegate-state tidegate-integration-tests" ;;
         ReuseChannelId) echo "tidegate-exchange" ;;
-        RepeatFiring) echo "tidegate-operators" ;;
+        RepeatFiring | UnreadSplitIsIdle) echo "tidegate-operators" ;;
+        WatermarkRegresses | IdleSplitHolds) echo "tidegate-operators tidegate-worker" ;;
     esac
 }
 
@@ -28,12 +29,13 @@ features_of() {
 }
 
 echo "building the suite with the bugs in it …"
-for package in tidegate-state tidegate-operators tidegate-exchange tidegate-coordinator tidegate-driver tidegate-integration-tests; do
+for package in tidegate-state tidegate-operators tidegate-worker tidegate-exchange tidegate-coordinator tidegate-driver tidegate-integration-tests; do
     cargo test --quiet --no-run -p "$package" --features "$(features_of "$package")" "${flags[@]}"
 done
 
 missed=0
-for bug in SkipAlignment CommitBeforeClaim DropBarrier ForgetTombstone DeltaFromAborted ReuseChannelId RepeatFiring; do
+for bug in SkipAlignment CommitBeforeClaim DropBarrier ForgetTombstone DeltaFromAborted ReuseChannelId RepeatFiring \
+    WatermarkRegresses IdleSplitHolds UnreadSplitIsIdle; do
     noticed=
     for package in $(suites_of "$bug"); do
         # A job whose barrier is lost never ends: the limit is a way of noticing, too.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod control;
+mod event_time;
 mod inspect;
 mod progress;
 mod restart;

@@ -6,6 +6,8 @@ use tidegate_core::{ProcessingTime, VertexId};
 use tidegate_driver::{CheckpointFailure, JobStatus};
 use tidegate_worker::TaskMetricsEntry;
 
+use super::event_time::{EventTimeProgress, Watermarks};
+
 /// From which share of its time on a task counts as held back.
 const HELD_BACK: f64 = 0.1;
 
@@ -14,6 +16,7 @@ const HELD_BACK: f64 = 0.1;
 pub(super) struct Sample {
     at: Duration,
     chains: BTreeMap<VertexId, ChainSample>,
+    watermarks: Watermarks,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -55,7 +58,11 @@ impl Sample {
                 .and_then(|id| u32::try_from(id).ok());
             chain.held_back_by = consumer.map(VertexId).or(chain.held_back_by);
         }
-        Self { at, chains }
+        Self {
+            at,
+            chains,
+            watermarks: Watermarks::take(tasks),
+        }
     }
 
     fn sum(&self, value: impl Fn(&ChainSample) -> u64) -> u64 {
@@ -82,6 +89,7 @@ pub(super) struct ProgressLine {
     checkpoint: Option<CheckpointSummary>,
     state_bytes: u64,
     malformed: u64,
+    event_time: Option<EventTimeProgress>,
     held_back: Vec<HeldBack>,
     restarts: u32,
     /// The last checkpoint that failed since the line before, if one did.
@@ -140,6 +148,7 @@ impl ProgressLine {
             }),
             state_bytes: after.sum(|chain| chain.state_bytes),
             malformed: after.sum(|chain| chain.malformed),
+            event_time: after.watermarks.lowest(now),
             held_back: held_back.collect(),
             restarts: status.restarts,
             failed: latest_failure(&status.checkpoint_failures, elapsed, now),
@@ -189,6 +198,9 @@ impl fmt::Display for ProgressLine {
         }
         if let Some(failed) = &self.failed {
             write!(f, " · {failed}")?;
+        }
+        if let Some(event_time) = &self.event_time {
+            write!(f, " · {event_time}")?;
         }
         for held_back in &self.held_back {
             write!(

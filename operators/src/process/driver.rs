@@ -269,6 +269,11 @@ impl<F: DrivenFunction> OperatorLifecycle<F::Out> for FunctionDriver<F> {
         self.advance(out, context)
     }
 
+    /// A timer that has fired is not in the snapshot, one that is left is, and fires after a restore.
+    fn snapshots_midway(&self) -> bool {
+        matches!(self.pending, Pending::Timers(_))
+    }
+
     fn on_watermark(
         &mut self,
         watermark: EventTime,
