@@ -77,6 +77,12 @@ pub struct Freeze {
 pub trait SnapshotSink {
     /// Takes one block.
     fn block(&mut self, state: &str, group: KeyGroup, kind: BlockKind, bytes: Vec<u8>);
+
+    /// An empty buffer for a block of about `capacity` bytes. A receiver that gets buffers back hands them out again, for
+    /// memory that is fresh from the system is slow to touch for the first time.
+    fn buffer(&mut self, capacity: usize) -> Vec<u8> {
+        Vec::with_capacity(capacity)
+    }
 }
 
 /// A keyed state table, whatever its types, to the snapshot machinery.

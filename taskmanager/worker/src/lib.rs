@@ -18,6 +18,7 @@ mod scan;
 mod segments;
 mod sink_node;
 mod source_node;
+mod spare_buffers;
 mod task;
 mod watch;
 mod watermarks;

@@ -7,7 +7,7 @@ use tidegate_core::{
     snapshot::{BlockKind, SnapshotSink},
 };
 
-use crate::clock::Clock;
+use crate::{clock::Clock, spare_buffers::SpareBuffers};
 
 /// How many entries a table looks at before the clock is read again.
 const ENTRIES_PER_STEP: usize = 512;
@@ -33,6 +33,7 @@ pub(crate) struct Scan {
     ended: bool,
     operators: Vec<(OperatorUid, OperatorSnapshot)>,
     blocks: Vec<Block>,
+    spares: SpareBuffers,
     /// The operator and the state within it that is scanned next.
     next: (usize, usize),
     frozen_at_ns: u64,
@@ -45,6 +46,8 @@ pub(crate) struct TaskPart {
     pub(crate) checkpoint: CheckpointId,
     pub(crate) snapshot: TaskSnapshot,
     pub(crate) blocks: Vec<Block>,
+    /// Where the buffers of the blocks go once they have been packed.
+    pub(crate) spares: SpareBuffers,
 }
 
 /// What a task froze at a barrier.
@@ -61,6 +64,7 @@ pub(crate) struct Frozen {
 struct Collect<'a> {
     operator: &'a OperatorUid,
     blocks: &'a mut Vec<Block>,
+    spares: &'a SpareBuffers,
 }
 
 impl SnapshotSink for Collect<'_> {
@@ -74,10 +78,14 @@ impl SnapshotSink for Collect<'_> {
             bytes,
         });
     }
+
+    fn buffer(&mut self, capacity: usize) -> Vec<u8> {
+        self.spares.take(capacity)
+    }
 }
 
 impl Scan {
-    pub(crate) fn new(frozen: Frozen, now_ns: u64) -> Self {
+    pub(crate) fn new(frozen: Frozen, spares: SpareBuffers, now_ns: u64) -> Self {
         Self {
             barrier: frozen.barrier,
             task: frozen.task,
@@ -85,6 +93,7 @@ impl Scan {
             ended: frozen.ended,
             operators: frozen.operators,
             blocks: Vec::new(),
+            spares,
             next: (0, 0),
             frozen_at_ns: now_ns,
             timings: SnapshotTimings {
@@ -120,6 +129,7 @@ impl Scan {
                 let mut collect = Collect {
                     operator: &uid,
                     blocks: &mut self.blocks,
+                    spares: &self.spares,
                 };
                 let step = table
                     .scan(ENTRIES_PER_STEP, &mut collect)
@@ -154,6 +164,7 @@ impl Scan {
                 timings: self.timings,
             },
             blocks: self.blocks,
+            spares: self.spares,
         }
     }
 }

@@ -105,12 +105,19 @@ impl Upload {
             return Err(UploadError::Died);
         }
         let mut snapshot = WorkerSnapshot::default();
-        let mut blocks = Vec::new();
+        let mut serialised = Vec::new();
         for part in parts {
             snapshot.tasks.push(part.snapshot);
-            blocks.extend(part.blocks);
+            serialised.push((part.blocks, part.spares));
         }
-        let packed = tokio::task::spawn_blocking(move || pack(blocks)).await;
+        let packed = tokio::task::spawn_blocking(move || {
+            let packed = pack(serialised.iter().flat_map(|(blocks, _)| blocks).collect());
+            for (blocks, spares) in serialised {
+                spares.keep_only(blocks.into_iter().map(|block| block.bytes));
+            }
+            packed
+        })
+        .await;
         let packed = packed.map_err(|_| UploadError::Panicked)??;
         let may_inline = packed.len() == 1;
         for (index, (bytes, contents)) in packed.into_iter().enumerate() {
@@ -151,7 +158,7 @@ fn object_path(root: &Path, object: &str) -> Path {
 type Packed = (Vec<u8>, Vec<SegmentContent>);
 
 /// Packs blocks so that what is read together lies together.
-fn pack(mut blocks: Vec<Block>) -> Result<Vec<Packed>, segment::SegmentError> {
+fn pack(mut blocks: Vec<&Block>) -> Result<Vec<Packed>, segment::SegmentError> {
     blocks.sort_by(|a, b| (&a.operator, &a.state, a.group).cmp(&(&b.operator, &b.state, b.group)));
     let mut packed = Vec::new();
     let mut writer = SegmentWriter::new();

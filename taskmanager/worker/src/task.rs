@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     head::ChainHead,
     scan::{Scan, TaskPart},
+    spare_buffers::SpareBuffers,
     watermarks::Change,
 };
 
@@ -103,6 +104,7 @@ pub(crate) struct Task {
     trigger: Option<Barrier>,
     snapshot_taken: CheckpointId,
     scan: Option<Scan>,
+    spares: SpareBuffers,
     events: Vec<TaskEvent>,
     waker: Waker,
     clock: Clock,
@@ -147,6 +149,7 @@ impl Task {
             trigger: None,
             snapshot_taken: parts.restored,
             scan: None,
+            spares: SpareBuffers::default(),
             events: Vec::new(),
             waker: parts.waker,
             clock: parts.clock,

@@ -25,7 +25,7 @@ pub(super) struct Append<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Append<'_> {
     /// Seven bits a byte, lowest first, the highest bit of a byte set if another follows.
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self, number: u64) {
         if number < 0x80 {
             self.0.push(number as u8);

@@ -74,7 +74,7 @@ pub(super) struct Group<K> {
     pub(super) has_base: bool,
     /// What the pending scan writes.
     pub(super) plan: Plan,
-    /// Records of the pending scan, some of them there before the scan came by.
+    /// Records of the pending scan that were there before it came by.
     pub(super) records: Records,
     /// Deleted keys of the pending scan whose tombstones had to be stamped anew before it came by.
     pub(super) buried: Vec<u8>,
@@ -100,6 +100,15 @@ impl<K> Default for Group<K> {
 }
 
 impl<K> Group<K> {
+    /// How many records the pending scan is likely to write.
+    pub(super) fn expected(&self) -> u32 {
+        match self.plan {
+            Plan::Skip => 0,
+            Plan::Write(BlockKind::Base) => self.live,
+            Plan::Write(BlockKind::Delta) => self.unclaimed.min(self.live),
+        }
+    }
+
     /// Forgets what the pending scan has gathered.
     pub(super) fn discard(&mut self) {
         self.plan = Plan::Skip;

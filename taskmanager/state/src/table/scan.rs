@@ -3,7 +3,7 @@
 //! A freeze closes the interval and decides per key group what is to be written: nothing, changes, or everything. The
 //! scan walks shard after shard in memory order; `scan_front` is the first shard it has not reached. Whoever writes to
 //! an entry at or beyond the front that the scan will want serialises it first ([`Scan::preserve`]), into the same
-//! buffer. A shard is scanned in one go, so growth never moves entries under a cursor.
+//! block. A shard is scanned in one go, so growth never moves entries under a cursor.
 //!
 //! # A block
 //! One byte of format version; the number of deleted keys and these keys; then one record per entry up to the end: a
@@ -26,6 +26,15 @@ use crate::{cell::Cell, codec::encode};
 /// The version of the block format.
 pub(super) const FORMAT: u8 = 1;
 
+/// What comes before the records of a block without deletions: the version, and that there are none.
+const HEADER: usize = 2;
+
+/// How large a record is taken to be before one has been seen.
+const FIRST_RECORD_BYTES: usize = 16;
+
+/// Blocks are taken to be no larger than this until they are: where a few values are very large, a guess goes far wrong.
+const LARGEST_GUESS_BYTES: usize = 1024 * 1024;
+
 /// Every base is rewritten within this many checkpoints.
 const BASE_CYCLE: usize = 48;
 
@@ -37,6 +46,28 @@ pub(super) struct Scan {
     pub(super) window: Window,
     /// The first group that is not done.
     pub(super) next_group: usize,
+    /// The block of that group as far as it has been scanned; empty if it has not been begun.
+    block: Vec<u8>,
+    /// What has been scanned so far, which says how large blocks will be.
+    scanned: Size,
+}
+
+/// So many records, and their bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    records: usize,
+    bytes: usize,
+}
+
+impl Size {
+    /// How many bytes so many records are likely to take.
+    fn expect(self, records: u32) -> usize {
+        let each = self.bytes.checked_div(self.records).unwrap_or(FIRST_RECORD_BYTES);
+        // A sixteenth more: blocks do not grow in most cases.
+        (records as usize)
+            .saturating_mul(each + each / 16 + 1)
+            .min(LARGEST_GUESS_BYTES)
+    }
 }
 
 impl Scan {
@@ -99,6 +130,8 @@ impl<K: Key, C: Cell> Table<K, C> {
                 upto,
             },
             next_group: 0,
+            block: Vec::new(),
+            scanned: Size::default(),
         });
         self.scan_front = 0;
     }
@@ -131,7 +164,7 @@ impl<K: Key, C: Cell> Table<K, C> {
                 self.discard_scan();
                 return Err(failure);
             }
-            let (window, index) = (scan.window, scan.next_group);
+            let index = scan.next_group;
             if index == self.groups.len() {
                 self.scan = None;
                 self.scan_front = usize::MAX;
@@ -142,7 +175,7 @@ impl<K: Key, C: Cell> Table<K, C> {
             }
             let shards = self.layout.shards_of_group(index);
             if self.groups[index].plan != Plan::Skip && self.scan_front < shards.end {
-                let scanned = self.scan_shard(self.scan_front, window);
+                let scanned = self.scan_shard(self.scan_front, out);
                 looked += 1 + scanned.inspect_err(|_| self.discard_scan())?;
                 self.scan_front += 1;
                 continue;
@@ -151,7 +184,7 @@ impl<K: Key, C: Cell> Table<K, C> {
             if let Some(scan) = &mut self.scan {
                 scan.next_group += 1;
             }
-            if let Err(error) = self.finish_group(index, window, out) {
+            if let Err(error) = self.finish_group(index, out) {
                 self.discard_scan();
                 return Err(error);
             }
@@ -160,33 +193,41 @@ impl<K: Key, C: Cell> Table<K, C> {
     }
 
     /// Serialises what the scan wants of a shard. Returns how many entries it looked at.
-    fn scan_shard(&mut self, shard: usize, window: Window) -> Result<usize, StateError> {
+    fn scan_shard(&mut self, shard: usize, out: &mut dyn SnapshotSink) -> Result<usize, StateError> {
         let group = &mut self.groups[self.layout.group_of_shard(shard)];
-        if group.plan == Plan::Write(BlockKind::Delta) && self.written[shard] <= window.since {
-            return Ok(0);
-        }
         let entries = &self.shards[shard];
+        let Some(scan) = &mut self.scan else {
+            return Ok(0);
+        };
+        let is_unchanged =
+            group.plan == Plan::Write(BlockKind::Delta) && self.written[shard] <= scan.window.since;
+        let (Some(first), false) = (entries.iter().next(), is_unchanged) else {
+            return Ok(0);
+        };
+        // First which, then what: whether an entry is wanted cannot be foreseen, so a loop that branched on it would
+        // lose more time at the branch than with the entry, and would not have the next ones fetched meanwhile.
+        let mut wanted = vec![first; entries.len()];
+        let mut count = 0;
         for entry in entries {
-            if window.takes(entry.stamp, group.plan) {
-                encode_entry::<K, C>(
-                    entry,
-                    group.plan,
-                    window.since,
-                    &self.name,
-                    group.records.buffer(),
-                )?;
+            wanted[count] = entry;
+            count += usize::from(scan.window.takes(entry.stamp, group.plan));
+        }
+        if count > 0 {
+            if scan.block.is_empty() {
+                begin_block(&mut scan.block, scan.scanned.expect(group.expected()), out);
             }
+            let before = scan.block.len();
+            for entry in &wanted[..count] {
+                encode_entry::<K, C>(entry, group.plan, scan.window.since, &self.name, &mut scan.block)?;
+            }
+            scan.scanned.records += count;
+            scan.scanned.bytes += scan.block.len() - before;
         }
         Ok(entries.len())
     }
 
-    /// Puts the block of a group together and gives it away.
-    fn finish_group(
-        &mut self,
-        index: usize,
-        window: Window,
-        out: &mut dyn SnapshotSink,
-    ) -> Result<(), StateError> {
+    /// Completes the block of a group and gives it away.
+    fn finish_group(&mut self, index: usize, out: &mut dyn SnapshotSink) -> Result<(), StateError> {
         let group = &mut self.groups[index];
         if let (Some(claimed), Some(tombstones)) = (self.intervals.claimed(), &mut group.tombstones) {
             tombstones.retain(|tombstone| tombstone.stamp > claimed);
@@ -194,31 +235,43 @@ impl<K: Key, C: Cell> Table<K, C> {
                 group.tombstones = None;
             }
         }
-        let Plan::Write(kind) = group.plan else {
+        let (Plan::Write(kind), Some(scan)) = (group.plan, &mut self.scan) else {
             return Ok(());
         };
-        let mut buried = std::mem::take(&mut group.buried);
+        let buried = std::mem::take(&mut group.buried);
         let mut count = std::mem::take(&mut group.buried_count);
+        let mut keys = buried;
         if kind == BlockKind::Delta {
             for tombstone in group.tombstones.iter().flat_map(|tombstones| tombstones.iter()) {
-                if window.takes(tombstone.stamp, group.plan) {
-                    encode(&tombstone.key, &mut buried)
-                        .map_err(|error| unserialisable(&self.name, &error))?;
+                if scan.window.takes(tombstone.stamp, group.plan) {
+                    encode(&tombstone.key, &mut keys).map_err(|error| unserialisable(&self.name, &error))?;
                     count += 1;
                 }
             }
         }
-        let records = std::mem::take(&mut group.records);
+        let preserved = std::mem::take(&mut group.records);
         group.plan = Plan::Skip;
-        if kind == BlockKind::Delta && records.len() == 0 && count == 0 {
-            return Ok(());
+        let mut block = std::mem::take(&mut scan.block);
+        if block.is_empty() {
+            if kind == BlockKind::Delta && preserved.len() == 0 && count == 0 {
+                return Ok(());
+            }
+            begin_block(&mut block, preserved.len(), out);
         }
-        let mut bytes = Vec::with_capacity(6 + buried.len() + records.len());
-        bytes.push(FORMAT);
-        encode(&count, &mut bytes).map_err(|error| unserialisable(&self.name, &error))?;
-        bytes.extend_from_slice(&buried);
-        records.append_to(&mut bytes);
-        out.block(&self.name, self.layout.key_group(index), kind, bytes);
+        preserved.append_to(&mut block);
+        if count > 0 {
+            let mut deleted = Vec::with_capacity(5 + keys.len());
+            encode(&count, &mut deleted).map_err(|error| unserialisable(&self.name, &error))?;
+            deleted.append(&mut keys);
+            block.splice(HEADER - 1..HEADER, deleted);
+        }
+        out.block(&self.name, self.layout.key_group(index), kind, block);
         Ok(())
     }
+}
+
+/// A block without records and deletions. The number of the latter is its last byte.
+fn begin_block(block: &mut Vec<u8>, records_bytes: usize, out: &mut dyn SnapshotSink) {
+    *block = out.buffer(HEADER + records_bytes);
+    block.extend_from_slice(&[FORMAT, 0]);
 }

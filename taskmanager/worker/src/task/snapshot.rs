@@ -184,7 +184,7 @@ impl Task {
             alignment_us,
             sync_us,
         };
-        self.scan = Some(Scan::new(frozen, now_ns));
+        self.scan = Some(Scan::new(frozen, self.spares.clone(), now_ns));
         Ok(())
     }
 
