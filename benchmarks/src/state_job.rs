@@ -69,6 +69,8 @@ pub(crate) struct Phase {
     pub(crate) usage: Usage,
     pub(crate) longest_gap: Duration,
     pub(crate) longest_wall_gap: Duration,
+    /// Gaps above [`LONG_GAP`](crate::watch_sink::LONG_GAP) of processor time.
+    pub(crate) long_gaps: u64,
 }
 
 impl StateJob {
@@ -164,6 +166,7 @@ impl StateJob {
             usage: start.elapsed(),
             longest_gap: self.watched.longest_gap(),
             longest_wall_gap: self.watched.longest_wall_gap(),
+            long_gaps: self.watched.long_gaps(),
         };
         self.tap.close();
         Ok(phase)

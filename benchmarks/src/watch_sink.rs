@@ -16,6 +16,9 @@ use tidegate_core::{
 
 use crate::runner::thread_cpu;
 
+/// A gap above this is a long one.
+pub(crate) const LONG_GAP: Duration = Duration::from_millis(2);
+
 /// Counts records. Meant for one task: what is watched is the thread of the last to write.
 #[derive(Clone, Debug, Default)]
 pub struct WatchSink {
@@ -29,6 +32,7 @@ pub struct Watched {
     cpu_ns: AtomicU64,
     longest_cpu_ns: AtomicU64,
     longest_wall_ns: AtomicU64,
+    long_gaps: AtomicU64,
     /// Which watch it is: gaps that begin in one and end in another do not count.
     watch: AtomicU64,
 }
@@ -61,11 +65,17 @@ impl Watched {
         Duration::from_nanos(self.longest_wall_ns.load(Relaxed))
     }
 
+    /// How many gaps took the thread more than two milliseconds of processor time since [`begin`](Self::begin).
+    pub fn long_gaps(&self) -> u64 {
+        self.long_gaps.load(Relaxed)
+    }
+
     /// Forgets gaps, and does not count the one that now goes on.
     pub fn begin(&self) {
         self.watch.fetch_add(1, Relaxed);
         self.longest_cpu_ns.store(0, Relaxed);
         self.longest_wall_ns.store(0, Relaxed);
+        self.long_gaps.store(0, Relaxed);
     }
 }
 
@@ -106,9 +116,11 @@ impl<T> SinkWriter<T> for Writer {
             wall: Instant::now(),
         };
         if let Some(last) = self.last.as_ref().filter(|last| last.watch == now.watch) {
-            watched
-                .longest_cpu_ns
-                .fetch_max(nanos(now.cpu.saturating_sub(last.cpu)), Relaxed);
+            let gap = now.cpu.saturating_sub(last.cpu);
+            watched.longest_cpu_ns.fetch_max(nanos(gap), Relaxed);
+            if gap > LONG_GAP {
+                watched.long_gaps.fetch_add(1, Relaxed);
+            }
             watched
                 .longest_wall_ns
                 .fetch_max(nanos(now.wall - last.wall), Relaxed);

@@ -7,14 +7,17 @@ use super::RUNS;
 use crate::{
     BenchmarkError,
     job_run::CHECKPOINT_INTERVAL,
-    runner::{Bar, Report, Row, Status, Summary},
+    runner::{Bar, Report, Row, Status, Summary, longest_standstill},
     state_job::{KEYS, NO_CHECKPOINTS, Phase, StateJob, Updates},
     suite::checkpoint_directory,
+    watch_sink::LONG_GAP,
 };
 
 /// All key groups are written as base again within so many checkpoints.
 const CYCLE: u64 = 48;
 const WITHOUT: Duration = Duration::from_secs(3);
+/// How long the machine is watched alone.
+const ALONE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(report: &mut Report) -> Result<(), BenchmarkError> {
     for (updates, what, bar) in [
@@ -36,6 +39,8 @@ struct Measured {
     /// The last checkpoint under load, in words.
     last: String,
     threads: u64,
+    /// How long a thread stood still, by the clock of its own processor time, that did nothing but look at it.
+    machine: Duration,
 }
 
 impl Measured {
@@ -54,6 +59,7 @@ impl Measured {
             failed: 0,
             last: String::new(),
             threads: Status::Threads.read().unwrap_or(0),
+            machine: Duration::ZERO,
         };
         let each = CHECKPOINT_INTERVAL * (CYCLE as u32 / RUNS as u32 + 1);
         for _ in 0..RUNS {
@@ -67,6 +73,7 @@ impl Measured {
                 );
             }
             measured.without.push(without.phase(WITHOUT)?);
+            measured.machine = measured.machine.max(longest_standstill(ALONE));
         }
         let status = with.status();
         measured.checkpoints = status.completed_checkpoints - measured.checkpoints;
@@ -125,6 +132,10 @@ impl Measured {
         let longest = |phases: &[Phase], gap: fn(&Phase) -> Duration| {
             phases.iter().map(gap).max().unwrap_or_default().as_secs_f64() * 1e3
         };
+        let per_minute = |phases: &[Phase]| {
+            let seconds: f64 = phases.iter().map(|phase| phase.thread_cpu.as_secs_f64()).sum();
+            phases.iter().map(|phase| phase.long_gaps as f64).sum::<f64>() / seconds * 60.0
+        };
         let cpu: fn(&Phase) -> Duration = |phase| phase.longest_gap;
         let wall: fn(&Phase) -> Duration = |phase| phase.longest_wall_gap;
         Row {
@@ -138,8 +149,12 @@ impl Measured {
             cpu_seconds: 0.0,
             threads: self.threads,
             note: format!(
-                "without checkpoints {:.2} ms; on the wall {:.1} ms with, {:.1} ms without",
+                "without checkpoints {:.2} ms; above {} ms {:.1} times a minute with, {:.1} without; a thread alone {:.2} ms; on the wall {:.1} ms with, {:.1} ms without",
                 longest(&self.without, cpu),
+                LONG_GAP.as_millis(),
+                per_minute(&self.with),
+                per_minute(&self.without),
+                self.machine.as_secs_f64() * 1e3,
                 longest(&self.with, wall),
                 longest(&self.without, wall)
             ),

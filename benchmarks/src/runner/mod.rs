@@ -8,4 +8,4 @@ mod usage;
 pub use compare::{Basis, Comparison, Sample, Summary};
 pub use report::Report;
 pub use row::{Bar, Row};
-pub use usage::{Moment, Status, Usage, measured, thread_cpu};
+pub use usage::{Moment, Status, Usage, longest_standstill, measured, thread_cpu};

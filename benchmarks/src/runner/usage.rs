@@ -69,6 +69,18 @@ pub fn thread_cpu() -> Duration {
     duration(clock_gettime(ClockId::ThreadCPUTime))
 }
 
+/// The longest time that passed, by the calling thread's own clock of processor time, between two looks at it in a row:
+/// what a machine takes from a thread without telling its clock.
+pub fn longest_standstill(watched_for: Duration) -> Duration {
+    let (start, mut longest, mut last) = (Instant::now(), Duration::ZERO, thread_cpu());
+    while start.elapsed() < watched_for {
+        let now = thread_cpu();
+        longest = longest.max(now.saturating_sub(last));
+        last = now;
+    }
+    longest
+}
+
 fn duration(time: Timespec) -> Duration {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
