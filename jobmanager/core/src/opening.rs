@@ -75,6 +75,8 @@ impl Coordinator {
                 self.largest_checkpoint = self.largest_checkpoint.max(manifest.checkpoint);
                 if manifest.finished && self.committed >= Some(manifest.epoch) {
                     let epoch = self.tail_epoch().unwrap_or(manifest.epoch);
+                    // The run that finished may have died in the middle of its last collection, and no other comes.
+                    self.collect();
                     self.terminate(Outcome::AlreadyFinished { epoch });
                     return;
                 }
