@@ -18,7 +18,7 @@ use tidegate_driver::{
     Driver, DriverError, DriverGone, DriverHandle, JobDescription, JobStatus, JobStore, ORDER_CAPACITY,
     Outcome, ReportSender, SavepointInfo, SavepointRequestError,
 };
-use tidegate_worker::{JobProgram, TaskMetricsEntry, Worker, WorkerMetrics, WorkerOptions};
+use tidegate_worker::{JobProgram, TaskMetricsEntry, Worker, WorkerError, WorkerMetrics, WorkerOptions};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{Error, Job, Result, RunOptions, options::Place};
@@ -280,7 +280,18 @@ async fn run(
     let _ = started.send(control);
     let outcome = driver.await.map_err(|_| Error::Panicked)?;
     // The driver has dropped its ends of the workers' orders: they stop their threads and return.
-    while workers.join_next().await.is_some() {}
+    let mut stuck = None;
+    while let Some(worker) = workers.join_next().await {
+        if let Ok(Err(error @ WorkerError::IgnoresCancellation { .. })) = worker {
+            stuck = Some(error);
+        }
+    }
+    if let Some(error) = stuck {
+        return Err(Error::IgnoresCancellation {
+            cause: outcome_in_words(&outcome),
+            source: error,
+        });
+    }
     match outcome? {
         Outcome::Failed {
             cause,
@@ -311,7 +322,7 @@ async fn work(
     orders: mpsc::Receiver<WorkerOrder>,
     to_driver: ReportSender,
     driver: DriverHandle,
-) {
+) -> Result<(), WorkerError> {
     let (reports, mut outgoing) = mpsc::channel::<WorkerReport>(REPORT_CAPACITY);
     let id = to_driver.worker();
     let forward = async move {
@@ -322,10 +333,11 @@ async fn work(
         }
     };
     let (result, ()) = tokio::join!(worker.run(id, orders, reports), forward);
-    if let Err(error) = result {
+    if let Err(error) = &result {
         // A driver that is gone needs not be told.
         let _ = driver.lose_worker(id, error.to_string()).await;
     }
+    result
 }
 
 fn worker_options(options: &RunOptions, store: &JobStore) -> WorkerOptions {
@@ -340,7 +352,17 @@ fn worker_options(options: &RunOptions, store: &JobStore) -> WorkerOptions {
         } else {
             Duration::ZERO
         },
+        cancel_timeout: options.cancel_timeout,
         faults: options.faults.clone(),
+    }
+}
+
+/// How the job would have ended, had all its tasks.
+fn outcome_in_words(outcome: &Result<Outcome, DriverError>) -> String {
+    match outcome {
+        Ok(Outcome::Failed { cause, .. }) => format!("the job has failed: {cause}"),
+        Ok(outcome) => format!("the job is {}", outcome.state()),
+        Err(error) => error.to_string(),
     }
 }
 

@@ -56,6 +56,15 @@ pub enum Error {
     /// A worker could not be started.
     #[error("a worker could not be started")]
     Worker(#[source] WorkerError),
+    /// The job has ended, but for a task that did not: a user's function does not return. Its thread runs on until the
+    /// process ends.
+    #[error("{cause}, and {source}")]
+    IgnoresCancellation {
+        /// How the job ended.
+        cause: String,
+        /// Which task.
+        source: WorkerError,
+    },
     /// Threads could not be had.
     #[error("threads for the job could not be started")]
     Threads(#[source] std::io::Error),
@@ -117,6 +126,7 @@ impl Error {
             | Self::Savepoint(_)
             | Self::Refused { .. }
             | Self::Worker(_)
+            | Self::IgnoresCancellation { .. }
             | Self::Threads(_)
             | Self::Ended
             | Self::Died

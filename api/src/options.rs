@@ -1,11 +1,16 @@
 //! How a job is to be run.
 
+use std::time::Duration;
+
 use tidegate_core::Faults;
 use tidegate_driver::DriverOptions;
 
 pub use tidegate_driver::{CheckpointSettings, JobStore, RestartSettings, StartSetting};
 
 use crate::command_line::default_parallelism;
+
+/// How long tasks may take to end when they are told to.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How to run a job in this process.
 ///
@@ -28,6 +33,7 @@ pub struct RunOptions {
     pub(crate) start: StartSetting,
     pub(crate) allow_non_restored_state: bool,
     pub(crate) arguments: Vec<String>,
+    pub(crate) cancel_timeout: Duration,
     pub(crate) faults: Faults,
 }
 
@@ -68,6 +74,7 @@ impl RunOptions {
             start: StartSetting::Resume,
             allow_non_restored_state: false,
             arguments: Vec::new(),
+            cancel_timeout: CANCEL_TIMEOUT,
             faults: Faults::default(),
         }
     }
@@ -97,7 +104,7 @@ impl RunOptions {
 
     /// The time from one checkpoint to the next.
     #[must_use]
-    pub fn checkpoint_interval(mut self, interval: std::time::Duration) -> Self {
+    pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
         self.checkpoints.interval = interval;
         self
     }
@@ -130,6 +137,15 @@ impl RunOptions {
         self
     }
 
+    /// How long tasks may take to end when the job ends or restarts, and a cancelled job to finish a commit; 10 s unless
+    /// set. A task that takes longer, because a user's function does not return, ends the job: see
+    /// [`Error::IgnoresCancellation`](crate::Error::IgnoresCancellation).
+    #[must_use]
+    pub fn cancel_timeout(mut self, timeout: Duration) -> Self {
+        self.cancel_timeout = timeout;
+        self
+    }
+
     /// Where to die, for tests of what survives.
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
@@ -144,6 +160,7 @@ impl RunOptions {
             checkpoints: self.checkpoints.clone(),
             restart: self.restart.clone(),
             allow_non_restored_state: self.allow_non_restored_state,
+            stop_timeout: self.cancel_timeout,
             faults: self.faults.clone(),
             ..DriverOptions::default()
         }

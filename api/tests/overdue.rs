@@ -11,7 +11,7 @@ use tidegate::{options::CheckpointSettings, prelude::*};
 
 /// Closed until it is opened.
 #[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<bool>, Condvar)>);
+struct Gate(Arc<(Mutex<bool>, Condvar)>, Arc<std::sync::atomic::AtomicBool>);
 
 impl Gate {
     fn open(&self) {
@@ -19,7 +19,14 @@ impl Gate {
         self.0.1.notify_all();
     }
 
+    fn wait_until_reached(&self) {
+        while !self.1.load(std::sync::atomic::Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+
     fn pass(&self) {
+        self.1.store(true, std::sync::atomic::Ordering::SeqCst);
         let mut open = self.0.0.lock().unwrap();
         while !*open {
             open = self.0.1.wait(open).unwrap();
@@ -94,4 +101,55 @@ fn a_stuck_task_and_who_waits_for_it_are_named() {
             }
         }
     }
+}
+
+#[test]
+fn a_task_that_does_not_end_when_it_is_told_to_is_named() {
+    let gate = Gate::default();
+    let options = options(1)
+        .cancel_timeout(Duration::from_millis(200))
+        .checkpoint_interval(Duration::from_secs(3600));
+    let running = half_stuck(&gate).start(options).unwrap();
+    gate.wait_until_reached();
+    running.cancel().unwrap();
+    let error = running.join().unwrap_err();
+    gate.open();
+    assert_eq!(error.exit_code(), tidegate::ExitCode::JobFailed);
+    let told = error.with_causes();
+    for words in [
+        "the job is canceled",
+        "task 0[0] (numbers → gate) in operator",
+        "did not end within 200ms",
+    ] {
+        assert!(told.contains(words), "{told:?} does not say {words:?}");
+    }
+}
+
+#[test]
+fn run_times_are_counted_and_a_long_one_shows() {
+    let job = Job::build("sleepy", |env| {
+        env.source(
+            "numbers",
+            GeneratorSource::new(|_seed, sequence| sequence).count(100),
+        )
+        .map(|number| {
+            if number == 50 {
+                std::thread::sleep(Duration::from_millis(15));
+            }
+            number
+        })
+        .discard("nowhere");
+        Ok(())
+    })
+    .unwrap();
+    let running = job.start(RunOptions::in_memory().parallelism(1)).unwrap();
+    let metrics = running.metrics();
+    running.join().unwrap();
+    let times = &metrics[0].metrics.run_times;
+    assert_eq!(
+        times.longer_than(Duration::from_millis(10)),
+        1,
+        "{:?}",
+        times.counts()
+    );
 }

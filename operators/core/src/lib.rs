@@ -25,6 +25,7 @@ mod operator;
 mod output;
 pub mod plan;
 mod recycle;
+mod run_times;
 mod side;
 pub mod sink;
 pub mod snapshot;
@@ -48,5 +49,6 @@ pub use operator::{
 };
 pub use output::{Barrier, BarrierKind, Control, Flow, OperatorVisitor, Output, Push, VisitOperators};
 pub use recycle::{recycle, roomy};
+pub use run_times::RunTimes;
 pub use side::{OutputTag, SideOutputs};
 pub use time::{EventTime, ProcessingTime};

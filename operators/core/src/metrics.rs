@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     id::{OperatorUid, VertexId},
+    run_times::RunTimes,
     time::EventTime,
 };
 
@@ -139,6 +140,8 @@ pub struct TaskMetrics {
     pub backpressured_ns: Counter,
     /// The longest single run, in nanoseconds.
     pub longest_run_ns: Counter,
+    /// How long its runs took.
+    pub run_times: RunTimes,
     /// Bytes of keyed state, estimated.
     pub state_bytes: Counter,
     /// Records that a policy dropped or diverted as malformed.

@@ -21,6 +21,7 @@ mod source_node;
 mod spare_buffers;
 mod task;
 mod watch;
+mod watchdog;
 mod watermarks;
 mod worker;
 

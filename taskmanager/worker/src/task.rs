@@ -266,6 +266,7 @@ impl Task {
         let ended_ns = self.clock.nanos();
         let took_ns = ended_ns.saturating_sub(started_ns);
         self.metrics.busy_ns.add(took_ns);
+        self.metrics.run_times.record(took_ns);
         if took_ns > self.metrics.longest_run_ns.get() {
             self.metrics.longest_run_ns.set(took_ns);
         }

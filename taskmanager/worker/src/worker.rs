@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use object_store::{ObjectStore, path::Path};
 use tidegate_core::{
-    Faults, WorkerId,
+    Faults, OperatorUid, TaskId, WorkerId,
     control::{WorkerOrder, WorkerReport},
 };
 use tidegate_exchange::{Network, NetworkOptions, PeerFailure};
@@ -29,6 +29,8 @@ pub struct WorkerOptions {
     pub data_bind: Option<SocketAddr>,
     /// How long an executor turns before it parks. Zero where threads outnumber cores.
     pub spin: Duration,
+    /// How long tasks may take to end when they are told to.
+    pub cancel_timeout: Duration,
     /// Where tests make it die.
     pub faults: Faults,
 }
@@ -47,9 +49,31 @@ pub enum WorkerError {
     /// The coordinator is gone.
     #[error("the coordinator has gone away")]
     CoordinatorGone,
+    /// A task did not end when it was told to. Its thread cannot be ended but with its process.
+    #[error(
+        "task {task} ({name}){} did not end within {within:?} of being told to; its thread ends with the process, so end that",
+        in_operator(operator)
+    )]
+    IgnoresCancellation {
+        /// The task.
+        task: TaskId,
+        /// The name of its chain.
+        name: String,
+        /// The operator that it was last seen in.
+        operator: Option<OperatorUid>,
+        /// How long it had.
+        within: Duration,
+    },
     /// A test has made the worker die.
     #[error("a fault has struck")]
     Died,
+}
+
+fn in_operator(operator: &Option<OperatorUid>) -> String {
+    let operator = operator.as_ref();
+    operator.map_or_else(String::new, |operator| {
+        format!(" in operator {:?}", operator.as_str())
+    })
 }
 
 /// A worker that is ready to be attached to a coordinator.
@@ -117,7 +141,7 @@ impl Worker {
     /// Serves the coordinator, which knows it as `id`, until it closes `orders`. Tasks that still run then are stopped.
     ///
     /// # Errors
-    /// When the coordinator does not take reports any more, or a fault has struck.
+    /// When the coordinator does not take reports any more, a fault has struck, or a task does not end when it is told to.
     pub async fn run(
         self,
         id: WorkerId,
@@ -126,7 +150,7 @@ impl Worker {
     ) -> Result<(), WorkerError> {
         let (mut service, mut inbox) = Service::new(id, self, reports);
         let outcome = service.serve(&mut orders, &mut inbox).await;
-        service.leave(&mut inbox).await;
-        outcome
+        let left = service.leave(&mut inbox).await;
+        outcome.and(left)
     }
 }

@@ -4,7 +4,7 @@ mod checkpoint;
 mod deploy;
 mod explanation;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tidegate_core::{
     Attempt, CheckpointId, FaultPoint, NodeId, OperatorError, OperatorUid, Severity, TaskError, TaskId,
@@ -15,7 +15,11 @@ use tidegate_core::{
     source::Split,
 };
 use tidegate_exchange::PeerFailure;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior},
+};
 
 use self::explanation::Explanation;
 use crate::{
@@ -24,6 +28,7 @@ use crate::{
     participant::Participant,
     task::TaskEvent,
     watch::SlotWatch,
+    watchdog::{LOOK_INTERVAL, Warning, Watchdog},
     worker::{Worker, WorkerError},
 };
 
@@ -73,6 +78,41 @@ struct Running {
     /// What a checkpoint waits for is being found out.
     explanation: Option<Explanation>,
     stopping: bool,
+    /// Executors that have been told to stop end.
+    joining: Option<Joining>,
+}
+
+/// Executor threads that should be ending.
+struct Joining {
+    since: Instant,
+    joined: JoinHandle<()>,
+}
+
+impl Running {
+    /// Tells the executors to stop.
+    fn end(&mut self) -> Joining {
+        self.executors
+            .iter()
+            .for_each(|executor| executor.send(Command::Stop));
+        let executors = std::mem::take(&mut self.executors);
+        Joining {
+            since: Instant::now(),
+            joined: tokio::task::spawn_blocking(move || executors.into_iter().for_each(ExecutorHandle::join)),
+        }
+    }
+
+    /// The error that names the task which has not ended; none if the thread is about to.
+    fn ignores_cancellation(&self, within: Duration, now_ns: u64) -> Result<(), WorkerError> {
+        match self.watches.iter().find_map(|watch| watch.hold(now_ns)) {
+            Some(hold) => Err(WorkerError::IgnoresCancellation {
+                task: hold.holder.task,
+                name: hold.holder.name,
+                operator: hold.operator,
+                within,
+            }),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(super) struct Service {
@@ -81,6 +121,7 @@ pub(super) struct Service {
     reports: mpsc::Sender<WorkerReport>,
     events: UnboundedSender<Event>,
     running: Option<Running>,
+    watchdog: Watchdog,
 }
 
 impl Service {
@@ -97,6 +138,7 @@ impl Service {
                 reports,
                 events,
                 running: None,
+                watchdog: Watchdog::default(),
             },
             inbox,
         )
@@ -107,8 +149,11 @@ impl Service {
         orders: &mut mpsc::Receiver<WorkerOrder>,
         inbox: &mut UnboundedReceiver<Event>,
     ) -> Result<(), WorkerError> {
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = looks.tick(), if self.running.is_some() => self.look(),
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order).await?,
                     None => return Ok(()),
@@ -123,21 +168,25 @@ impl Service {
     }
 
     /// Stops what still runs and waits for its threads.
-    pub(super) async fn leave(&mut self, inbox: &mut UnboundedReceiver<Event>) {
+    pub(super) async fn leave(&mut self, inbox: &mut UnboundedReceiver<Event>) -> Result<(), WorkerError> {
         inbox.close();
-        if let Some(running) = self.running.take() {
-            running
-                .executors
-                .iter()
-                .for_each(|executor| executor.send(Command::Stop));
-            let joined = tokio::task::spawn_blocking(move || {
-                running.executors.into_iter().for_each(ExecutorHandle::join);
-            });
-            let _ = joined.await;
+        let mut left = Ok(());
+        if let Some(mut running) = self.running.take() {
+            let mut joining = match running.joining.take() {
+                Some(joining) => joining,
+                None => running.end(),
+            };
+            let within = self.worker.options.cancel_timeout;
+            let ended = tokio::time::timeout_at(joining.since + within, &mut joining.joined).await;
+            // A process that a test makes die does not wait for anything.
+            if ended.is_err() && !self.worker.options.faults.is_dead() {
+                left = running.ignores_cancellation(within, self.worker.clock.nanos());
+            }
         }
         if let Some(network) = &self.worker.network {
             network.end_attempt();
         }
+        left
     }
 
     async fn report(&self, report: WorkerReport) -> Result<(), WorkerError> {
@@ -254,22 +303,36 @@ impl Service {
             return self.report(WorkerReport::Stopped { attempt }).await;
         };
         running.stopping = true;
-        running
-            .executors
-            .iter()
-            .for_each(|executor| executor.send(Command::Stop));
-        let executors = std::mem::take(&mut running.executors);
         let (events, network) = (self.events.clone(), self.worker.network.clone());
-        tokio::spawn(async move {
-            let joined =
-                tokio::task::spawn_blocking(move || executors.into_iter().for_each(ExecutorHandle::join));
+        let Joining { since, joined } = running.end();
+        let joined = tokio::spawn(async move {
             let _ = joined.await;
             if let Some(network) = network {
                 network.end_attempt();
             }
             let _ = events.send(Event::Joined(attempt));
         });
+        running.joining = Some(Joining { since, joined });
         Ok(())
+    }
+
+    /// Takes a look at what holds the executors' threads.
+    fn look(&mut self) {
+        let now_ns = self.worker.clock.nanos();
+        let Some(running) = &self.running else { return };
+        for (slot, watch) in running.watches.iter().enumerate() {
+            let Some(Warning { hold, unmentioned }) = self.watchdog.look(slot, watch.hold(now_ns), now_ns)
+            else {
+                continue;
+            };
+            tracing::warn!(
+                task = %hold.holder,
+                operator = hold.operator.as_ref().map(OperatorUid::as_str),
+                held_for = ?hold.held_for,
+                unmentioned,
+                "an operator holds its thread, and with it every task of its slot; do less in one step, or wait elsewhere"
+            );
+        }
     }
 
     async fn on_event(&mut self, event: Event) -> Result<(), WorkerError> {

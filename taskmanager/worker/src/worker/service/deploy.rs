@@ -112,6 +112,7 @@ impl Service {
             watches: share.slots.iter().map(|slot| Arc::clone(&slot.watch)).collect(),
             explanation: None,
             stopping: false,
+            joining: None,
         };
         for (slot, share) in share.slots.into_iter().enumerate() {
             let events = self.executor_events(attempt);
