@@ -7,6 +7,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use futures::executor::block_on;
+use tidegate_core::Io;
+
 enum Slot<R> {
     Empty(Option<Waker>),
     Full(R),
@@ -24,6 +27,19 @@ pub(crate) struct Completer<R>(Arc<Mutex<Slot<R>>>);
 pub(crate) fn completion<R>() -> (Completer<R>, Completion<R>) {
     let slot = Arc::new(Mutex::new(Slot::Empty(None)));
     (Completer(Arc::clone(&slot)), Completion(slot))
+}
+
+/// What a future comes to that runs on the threads for I/O, for a thread that may block. `None` if it never will come to
+/// anything, because those threads have ended.
+///
+/// Clients of object stores want the clock and the sockets of those threads, which can be gone before this one is.
+pub(crate) fn wait_for<R: Send + 'static>(
+    io: &dyn Io,
+    future: impl Future<Output = R> + Send + 'static,
+) -> Option<R> {
+    let (completer, completion) = completion();
+    io.spawn(Box::pin(async move { completer.complete(future.await) }));
+    block_on(completion)
 }
 
 impl<R> Completer<R> {

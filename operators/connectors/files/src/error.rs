@@ -237,15 +237,27 @@ impl FileError {
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
                 Some(Self::Refused { path, reason })
             }
-            _ if ["NoSuchBucket", "ContainerNotFound"]
-                .iter()
-                .any(|code| reason.contains(code)) =>
-            {
-                Some(Self::NoBucket { path, reason })
-            }
+            _ if says(&reason, &NO_BUCKET) => Some(Self::NoBucket { path, reason }),
+            _ if says(&reason, &REFUSED) => Some(Self::Refused { path, reason }),
             _ => None,
         }
     }
+}
+
+/// What stores answer about a bucket that is not there. Listings tell of it and of refusals in the text alone.
+const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
+
+/// What stores answer those whom they do not know or do not permit.
+const REFUSED: [&str; 5] = [
+    "401 Unauthorized",
+    "403 Forbidden",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+];
+
+fn says(reason: &str, codes: &[&str]) -> bool {
+    codes.iter().any(|code| reason.contains(code))
 }
 
 /// What the operating system said, if it was asked.

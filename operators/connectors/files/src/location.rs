@@ -61,7 +61,7 @@ impl Clone for Stores {
         Self {
             options: self.options.clone(),
             given: self.given.clone(),
-            // What is opened with other options is another store.
+            // Cloned to be changed.
             opened: Mutex::default(),
         }
     }
@@ -82,6 +82,8 @@ impl Stores {
     /// Sets an option of object stores by its name, over what the environment says.
     pub(crate) fn set_option(&mut self, name: String, value: String) {
         self.options.insert(name.to_ascii_lowercase(), value);
+        // What is opened with other options is another store.
+        self.opened = Mutex::default();
     }
 
     /// Gives the store, whatever locations say.

@@ -48,8 +48,10 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+type Compress = fn(&[u8]) -> Vec<u8>;
+
 /// How files are compressed, with the end of their names.
-const COMPRESSIONS: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [("", <[u8]>::to_vec), (".gz", gzip), (".zst", zstd)];
+const COMPRESSIONS: [(&str, Compress); 3] = [("", <[u8]>::to_vec), (".gz", gzip), (".zst", zstd)];
 
 fn directory(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();

@@ -6,11 +6,13 @@ use std::{
     task::Waker,
 };
 
-use futures::executor::block_on;
 use tidegate_core::{Flow, Io};
 
 use super::{commit::Staged, leftovers::Leftovers, output::StagingArea, part::OpenPart, paths::PartId};
-use crate::{Compression, FileError, completion::Completer};
+use crate::{
+    Compression, FileError,
+    completion::{Completer, wait_for},
+};
 
 /// How many buffers may wait for the disk before the writer asks for no more records.
 const QUEUED_BUFFERS: usize = 4;
@@ -59,6 +61,7 @@ impl Appender {
     pub(super) fn new(io: Arc<dyn Io>, area: StagingArea, compression: Compression) -> Self {
         let files = Files {
             area,
+            io: Arc::clone(&io),
             compression,
             open: None,
             closed: Vec::new(),
@@ -117,7 +120,7 @@ fn work(shared: &Mutex<Shared>, mut files: Box<Files>) {
             return;
         };
         drop(state);
-        let failed = block_on(files.run(job)).err();
+        let failed = files.run(job).err();
         let mut state = lock(shared);
         if failed.is_some() {
             // The writer fails with the first cause; the rest follows from it.
@@ -135,6 +138,7 @@ fn work(shared: &Mutex<Shared>, mut files: Box<Files>) {
 /// The files of one task that are being written.
 struct Files {
     area: StagingArea,
+    io: Arc<dyn Io>,
     compression: Compression,
     open: Option<OpenPart>,
     closed: Vec<Staged>,
@@ -143,22 +147,24 @@ struct Files {
 }
 
 impl Files {
-    async fn run(&mut self, job: Job) -> Result<(), FileError> {
-        let result = self.try_run(job).await;
+    fn run(&mut self, job: Job) -> Result<(), FileError> {
+        let result = self.try_run(job);
         if let (None, Err(error)) = (&self.failure, &result) {
             self.failure = Some(error.to_string());
         }
         result
     }
 
-    async fn try_run(&mut self, job: Job) -> Result<(), FileError> {
+    fn try_run(&mut self, job: Job) -> Result<(), FileError> {
+        let area = self.area.clone();
         match job {
-            Job::Probe(name) => self.area.probe(&name).await,
-            Job::Collect(leftovers) => leftovers.collect(&self.area).await,
-            Job::Append(id, bytes) => self.append(id, bytes).await,
+            Job::Probe(name) => self.wait_for(async move { area.probe(&name).await }),
+            Job::Collect(leftovers) => self.wait_for(async move { leftovers.collect(&area).await }),
+            Job::Append(id, bytes) => self.append(id, bytes),
             Job::Close(id) => {
                 if let Some(part) = self.open.take_if(|part| part.id() == id) {
-                    self.closed.push(part.finish(&self.area).await?);
+                    let staged = self.wait_for(part.finish(area))?;
+                    self.closed.push(staged);
                 }
                 Ok(())
             }
@@ -169,12 +175,25 @@ impl Files {
         }
     }
 
-    async fn append(&mut self, id: PartId, bytes: Vec<u8>) -> Result<(), FileError> {
-        let part = match &mut self.open {
+    fn append(&mut self, id: PartId, bytes: Vec<u8>) -> Result<(), FileError> {
+        let mut part = match self.open.take() {
             Some(part) if part.id() == id => part,
-            open => open.insert(OpenPart::new(&self.area, id, self.compression)?),
+            _ => OpenPart::new(&self.area, id, self.compression)?,
         };
-        part.add(&self.area, bytes).await
+        // Compressing takes this thread, and only uploading those for I/O.
+        part.add(&self.area, bytes)?;
+        if part.is_to_be_uploaded() {
+            part = self.wait_for(part.upload(self.area.clone()))?;
+        }
+        self.open = Some(part);
+        Ok(())
+    }
+
+    fn wait_for<R: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<R, FileError>> + Send + 'static,
+    ) -> Result<R, FileError> {
+        wait_for(&*self.io, work).unwrap_or_else(|| Err(FileError::unanswered(&self.area.0.name)))
     }
 
     fn prepare(&mut self) -> Result<Vec<Staged>, FileError> {

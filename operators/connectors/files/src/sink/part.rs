@@ -36,28 +36,45 @@ impl OpenPart {
         self.id
     }
 
-    /// Takes bytes in. Whatever was staged under its name before is replaced when the part is finished, and never written
-    /// to: it may be published already and share its contents with the published file.
-    pub(super) async fn add(&mut self, area: &StagingArea, bytes: Vec<u8>) -> Result<(), FileError> {
+    /// Takes bytes in and compresses them.
+    pub(super) fn add(&mut self, area: &StagingArea, bytes: Vec<u8>) -> Result<(), FileError> {
         let compressed = self
             .compressor
             .add(bytes)
             .map_err(Compressor::failed(&area.name_of(self.id)))?;
         self.take_in(compressed);
-        if self.rest.len() < RUN_BYTES {
-            return Ok(());
-        }
-        self.upload_rest(area).await
+        Ok(())
     }
 
-    /// Closes the part. When this is done it is durable.
-    pub(super) async fn finish(mut self, area: &StagingArea) -> Result<Staged, FileError> {
+    /// Whether enough has gathered to be uploaded.
+    pub(super) fn is_to_be_uploaded(&self) -> bool {
+        self.rest.len() >= RUN_BYTES
+    }
+
+    /// Uploads what has gathered.
+    pub(super) async fn upload(mut self, area: StagingArea) -> Result<Self, FileError> {
+        let failed = |error| FileError::storing(area.name_of(self.id), error);
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            none => {
+                let begun = area.0.store.put_multipart(&area.key_of(self.id)).await;
+                none.insert(begun.map_err(failed)?)
+            }
+        };
+        let run = PutPayload::from(std::mem::take(&mut self.rest));
+        upload.put_part(run).await.map_err(failed)?;
+        Ok(self)
+    }
+
+    /// Closes the part. When this is done it is durable. Whatever was staged under its name before is replaced and not
+    /// written to: it may be published already and share its contents with the published file.
+    pub(super) async fn finish(mut self, area: StagingArea) -> Result<Staged, FileError> {
         let name = area.name_of(self.id);
         let compressor = std::mem::replace(&mut self.compressor, Compressor::None(Vec::new()));
         let end = compressor.finish().map_err(Compressor::failed(&name))?;
         self.take_in(end);
         if self.upload.is_some() && !self.rest.is_empty() {
-            self.upload_rest(area).await?;
+            self = self.upload(area.clone()).await?;
         }
         let rest = PutPayload::from(std::mem::take(&mut self.rest));
         let done = match &mut self.upload {
@@ -79,21 +96,5 @@ impl OpenPart {
             true => self.rest = compressed,
             false => self.rest.extend(compressed),
         }
-    }
-
-    async fn upload_rest(&mut self, area: &StagingArea) -> Result<(), FileError> {
-        let failed = |error| FileError::storing(area.name_of(self.id), error);
-        let upload = match &mut self.upload {
-            Some(upload) => upload,
-            none => none.insert(
-                area.0
-                    .store
-                    .put_multipart(&area.key_of(self.id))
-                    .await
-                    .map_err(failed)?,
-            ),
-        };
-        let run = PutPayload::from(std::mem::take(&mut self.rest));
-        upload.put_part(run).await.map_err(failed)
     }
 }

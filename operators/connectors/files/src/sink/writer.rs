@@ -72,6 +72,14 @@ impl<T: Serialize> Writer<T> {
         }
     }
 
+    /// Records and barriers come only when all that the restored checkpoint had staged is published: from then on nothing
+    /// refers to what earlier attempts have left.
+    fn collect_leftovers(&mut self) {
+        if let Some(leftovers) = self.leftovers.take() {
+            self.appender.push(Job::Collect(leftovers));
+        }
+    }
+
     fn hand_over(&mut self, bytes: Vec<u8>) {
         if !bytes.is_empty() {
             self.part_bytes += bytes.len() as u64;
@@ -92,11 +100,7 @@ impl<T: Serialize> Writer<T> {
 
 impl<T: Serialize + Send> SinkWriter<T> for Writer<T> {
     fn write(&mut self, batch: Batch<T>) -> Result<Flow, OperatorError> {
-        // Records flow only when all that the restored checkpoint had staged is published: from now on nothing refers to
-        // what earlier attempts have left.
-        if let Some(leftovers) = self.leftovers.take() {
-            self.appender.push(Job::Collect(leftovers));
-        }
+        self.collect_leftovers();
         let now = self.probe.now();
         if self.rolling.closes(0, self.since, now) {
             self.close_part();
@@ -121,6 +125,7 @@ impl<T: Serialize + Send> SinkWriter<T> for Writer<T> {
     }
 
     fn prepare(&mut self, _checkpoint: CheckpointId) -> Result<PrepareResult, OperatorError> {
+        self.collect_leftovers();
         self.close_part();
         let (completer, prepared) = completion();
         self.appender.push(Job::Prepare(completer));

@@ -24,7 +24,7 @@ use tidegate_core::Io;
 use super::split::FileSplit;
 use crate::{
     FileError,
-    completion::{Completion, completion},
+    completion::{Completion, completion, wait_for},
     location::{Located, Stores},
 };
 
@@ -125,6 +125,13 @@ impl Object {
         }
     }
 
+    /// What the store says of the file now.
+    fn head(&self, located: &Located) -> Result<object_store::Result<ObjectMeta>, FileError> {
+        let (store, key) = (Arc::clone(&located.store), located.key.clone());
+        wait_for(&*self.io, async move { store.head(&key).await })
+            .ok_or_else(|| FileError::unanswered(&self.name))
+    }
+
     fn check(&self, found: &ObjectMeta) -> Result<(), FileError> {
         let what = match &self.version {
             _ if found.size != self.size => format!("it had {} bytes and has {}", self.size, found.size),
@@ -221,7 +228,7 @@ impl Runs {
                 Some(Err(error)) => error,
             };
             // A file that has shrunk has no such bytes any more.
-            if let Ok(meta) = block_on(self.located.store.head(&self.located.key)) {
+            if let Ok(meta) = self.object.head(&self.located)? {
                 self.object.check(&meta)?;
             }
             if fetches >= MAX_FETCHES || !may_pass(&error) {
