@@ -3,17 +3,20 @@
 //! ```text
 //! body = count u32 │ flags u8 │ (time i64, if shared) │ records │ hashes u64 × count, if any │ times i64 × count, if each
 //! ```
-//! Nothing outside this module names the bincode crate.
+//! Nothing outside this module and the tests of its reader, [`Fixint`], names the bincode crate.
 
 use bincode::{
-    config::{self, Configuration, Fixint, Limit, LittleEndian},
+    config::{self, Configuration, LittleEndian},
     enc::write::Writer,
     error::EncodeError,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tidegate_core::{Batch, EventTime, Times};
+use tidegate_core::{Batch, EventTime, Times, roomy, target_records};
 
-use crate::codec::{BatchCodec, CodecError};
+use crate::{
+    codec::{BatchCodec, CodecError},
+    fixint::Fixint,
+};
 
 const HEAD: usize = 5;
 const WITH_HASHES: u8 = 1;
@@ -21,10 +24,8 @@ const TIMES_ALL: u8 = 2;
 const TIMES_EACH: u8 = 4;
 /// The most records in one frame: bounds what a hostile count of records without bytes can cost.
 const MAX_RECORDS: usize = 1 << 16;
-/// Bodies up to this size, which is nearly all, decode with it as the limit of any allocation.
-const SMALL_BODY: usize = 256 * 1024;
-/// The limit of any allocation for larger bodies.
-const LARGE_BODY: usize = 64 * 1024 * 1024;
+/// The most that one record may be allowed to take.
+const LARGEST_RECORD: usize = 32 * 1024 * 1024;
 /// How much memory is set aside before any record has been decoded, at most.
 const EAGER_BYTES: usize = 256 * 1024;
 
@@ -38,10 +39,10 @@ impl Bincode {
     /// The default limit of one record: 16 MiB.
     pub const DEFAULT_MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
 
-    /// A codec that refuses records larger than `max_record_bytes`, 64 MiB at most.
+    /// A codec that refuses records larger than `max_record_bytes`, 32 MiB at most.
     pub fn new(max_record_bytes: usize) -> Self {
         Self {
-            max_record_bytes: max_record_bytes.clamp(1, LARGE_BODY / 2),
+            max_record_bytes: max_record_bytes.clamp(1, LARGEST_RECORD),
         }
     }
 }
@@ -52,12 +53,8 @@ impl Default for Bincode {
     }
 }
 
-fn encoding() -> Configuration<LittleEndian, Fixint> {
+fn encoding() -> Configuration<LittleEndian, config::Fixint> {
     config::standard().with_little_endian().with_fixed_int_encoding()
-}
-
-fn decoding<const LIMIT: usize>() -> Configuration<LittleEndian, Fixint, Limit<LIMIT>> {
-    encoding().with_limit::<LIMIT>()
 }
 
 struct Append<'a>(&'a mut Vec<u8>);
@@ -70,7 +67,7 @@ impl Writer for Append<'_> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> BatchCodec<T> for Bincode {
+impl<T: Serialize + DeserializeOwned + 'static> BatchCodec<T> for Bincode {
     fn encode(
         &self,
         batch: &Batch<T>,
@@ -139,11 +136,7 @@ impl<T: Serialize + DeserializeOwned> BatchCodec<T> for Bincode {
 
     fn decode(&self, bytes: &[u8]) -> Result<Batch<T>, CodecError> {
         let body = Body::split(bytes)?;
-        let records = if bytes.len() <= SMALL_BODY {
-            decode_records::<T, SMALL_BODY>(body.records, body.count)
-        } else {
-            decode_records::<T, LARGE_BODY>(body.records, body.count)
-        }?;
+        let records = decode_records(body.records, body.count)?;
         Ok(Batch {
             records,
             times: match (body.time, body.times) {
@@ -220,24 +213,22 @@ fn words(column: &[u8]) -> impl Iterator<Item = u64> {
         .map(|word| u64::from_le_bytes(word.try_into().expect("chunks of eight")))
 }
 
-fn decode_records<T: DeserializeOwned, const LIMIT: usize>(
-    mut bytes: &[u8],
-    count: usize,
-) -> Result<Vec<T>, CodecError> {
-    let eager = (EAGER_BYTES.max(bytes.len()) / size_of::<T>().max(1)).max(1);
-    let mut records = Vec::with_capacity(count.min(eager));
+fn decode_records<T: DeserializeOwned + 'static>(bytes: &[u8], count: usize) -> Result<Vec<T>, CodecError> {
+    let mut reader = Fixint::new(bytes);
+    let mut records = if count <= target_records::<T>() {
+        roomy()
+    } else {
+        let eager = (EAGER_BYTES.max(bytes.len()) / size_of::<T>().max(1)).max(1);
+        Vec::with_capacity(count.min(eager))
+    };
     for index in 0..count {
-        let (record, read) =
-            bincode::serde::decode_from_slice(bytes, decoding::<LIMIT>()).map_err(|error| {
-                CodecError::Decode {
-                    index,
-                    reason: error.to_string(),
-                }
-            })?;
-        bytes = bytes.get(read..).unwrap_or_default();
+        let record = reader.read().map_err(|error| CodecError::Decode {
+            index,
+            reason: error.to_string(),
+        })?;
         records.push(record);
     }
-    if bytes.is_empty() {
+    if reader.is_at_end() {
         Ok(records)
     } else {
         Err(CodecError::Malformed {
@@ -288,7 +279,7 @@ mod tests {
         })
     }
 
-    fn decode_all<T: Serialize + DeserializeOwned>(
+    fn decode_all<T: Serialize + DeserializeOwned + 'static>(
         codec: &Bincode,
         bytes: &[u8],
     ) -> Result<Batch<T>, CodecError> {

@@ -21,6 +21,7 @@ mod credit;
 #[cfg(not(loom))]
 mod edge;
 #[cfg(not(loom))]
+mod fixint;
 mod frame;
 mod gate;
 #[cfg(not(loom))]
