@@ -70,7 +70,7 @@ impl<T: Record> Stream<T> {
     ///     .process("left", |states| Ok(Left { last_ms: states.value("last", StateOptions::default())? }))
     ///     .collect("left-out");
     /// # env.build()?.run(RunOptions::in_memory())?;
-    /// assert_eq!(left.sorted(), ["ann", "bob", "bob"]);
+    /// assert_eq!(left.sorted(), ["ann", "bob"]);
     /// # Ok::<(), tidegate::Error>(())
     /// ```
     ///

@@ -9,7 +9,7 @@ use std::{
 use serde::de::DeserializeOwned;
 use tidegate_core::{
     Batch, Io, OperatorContext, OperatorError, Output, TARGET_RECORDS,
-    source::{SourceReader, SourceStatus, Split},
+    source::{SourceReader, SourceStatus, Split, SplitMark},
 };
 
 use super::{
@@ -367,6 +367,8 @@ impl<T: DeserializeOwned + Send + 'static> SourceReader<T> for Reader<T> {
         let Some(mut reading) = self.current.take().or_else(|| self.start()) else {
             return Ok(SourceStatus::Finished);
         };
+        let split = self.splits[reading.index].0;
+        out.mark(SplitMark::Reading(split));
         let mut batch = Batch::from(Vec::with_capacity(TARGET_RECORDS));
         let status = self.read(&mut reading, waker, &mut batch, out, context)?;
         if status != SourceStatus::Finished {
@@ -376,7 +378,10 @@ impl<T: DeserializeOwned + Send + 'static> SourceReader<T> for Reader<T> {
         out.emit_batch(batch);
         Ok(match status {
             // The next split, if any, is started by the next poll.
-            SourceStatus::Finished => SourceStatus::More,
+            SourceStatus::Finished => {
+                out.mark(SplitMark::Ended(split));
+                SourceStatus::More
+            }
             status => status,
         })
     }
