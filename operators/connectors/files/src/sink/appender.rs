@@ -19,8 +19,8 @@ const QUEUED_BUFFERS: usize = 4;
 
 /// What is to be done with files, in order.
 pub(super) enum Job {
-    /// See whether files can be staged and published, with one of this name.
-    Probe(String),
+    /// See whether the task of this part can stage and publish files.
+    Probe(PartId),
     /// Remove what earlier attempts have left behind.
     Collect(Leftovers),
     /// Append to a part; the first time makes its file.
@@ -158,7 +158,7 @@ impl Files {
     fn try_run(&mut self, job: Job) -> Result<(), FileError> {
         let area = self.area.clone();
         match job {
-            Job::Probe(name) => self.wait_for(async move { area.probe(&name).await }),
+            Job::Probe(task) => self.wait_for(async move { area.probe(task).await }),
             Job::Collect(leftovers) => self.wait_for(async move { leftovers.collect(&area).await }),
             Job::Append(id, bytes) => self.append(id, bytes),
             Job::Close(id) => {

@@ -122,15 +122,18 @@ impl StagingArea {
         self.0.key_of(&id.name())
     }
 
-    /// Whether files can be staged and published here, tried with a file of this name. That a link to a file is made only
-    /// where nothing is needs no trial.
-    pub(super) async fn probe(&self, name: &str) -> Result<(), FileError> {
+    /// Whether files can be staged and published here, tried with files named like last parts of a task, so that they are
+    /// collected like such if this process dies meanwhile. That a link to a file is made only where nothing is needs no
+    /// trial.
+    pub(super) async fn probe(&self, task: PartId) -> Result<(), FileError> {
         if self.0.reach != Reach::Remote {
             return Ok(());
         }
-        let (store, copied) = (self.0.store.as_ref(), format!("{name}-copied"));
-        let (from, to) = (self.0.key_of(name), self.0.key_of(&copied));
-        let unusable = |error| FileError::storing(self.0.name_of(name), error);
+        let last = |part| PartId { part, ..task }.name();
+        let (name, copied) = (last(u64::MAX), last(u64::MAX - 1));
+        let store = self.0.store.as_ref();
+        let (from, to) = (self.0.key_of(&name), self.0.key_of(&copied));
+        let unusable = |error| FileError::storing(self.0.name_of(&name), error);
         let refused = |reason: String| FileError::NoConditionalWrites {
             path: self.0.name.clone(),
             reason,
@@ -146,7 +149,7 @@ impl StagingArea {
             let options = CopyOptions::new().with_mode(CopyMode::Create);
             second = store.copy_opts(&from, &to, options).await;
         }
-        self.0.remove(name).await?;
+        self.0.remove(&name).await?;
         self.0.remove(&copied).await?;
         match second {
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(()),

@@ -48,7 +48,11 @@ impl<T: Serialize> Writer<T> {
         let (attempt, task) = (context.attempt.0, context.operator.index());
         let appender = Appender::new(Arc::clone(&context.operator.io), area, output.compression);
         // Tried at once: a store that cannot be published to is told of by the first call that can.
-        appender.push(Job::Probe(format!("probe-{attempt}-{task}")));
+        appender.push(Job::Probe(PartId {
+            attempt,
+            task,
+            part: 0,
+        }));
         Self {
             encoder: Encoder::new(output.format),
             appender,
