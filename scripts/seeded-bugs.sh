@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export TIDEGATE_CRASH_CASES=${TIDEGATE_CRASH_CASES:-60}
+export TIDEGATE_CRASH_CASES=${TIDEGATE_CRASH_CASES:-200}
 flags=(--target-dir target/seeded-bugs)
 limit=${TIDEGATE_SEEDED_BUG_LIMIT:-300}
 
