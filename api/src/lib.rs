@@ -159,7 +159,7 @@ pub use tidegate_core::{
 };
 pub use tidegate_derive::Key;
 pub use tidegate_driver::{JobState, JobStatus, Outcome, SavepointInfo, Snapshot};
-/// Reading and writing local files.
+/// Reading and writing files, on this machine and in object stores.
 pub use tidegate_files as files;
 /// The operators behind the methods of streams, to be used with [`testing`] or to build others.
 pub use tidegate_operators as operators;
