@@ -59,6 +59,13 @@
 //! values, lists, maps and timers per key. [`connect`](KeyedStream::connect) joins two keyed streams over shared state,
 //! [`connect_broadcast`](KeyedStream::connect_broadcast) brings a small stream to every task of a large one.
 //!
+//! # Event time
+//!
+//! [`watermarks`](Stream::watermarks) gives records the time at which what they tell of happened, and says how far that
+//! time has come. Windows close by it, and so do event-time timers in `process` functions. What a watermark promises, how
+//! splits, idle inputs and restarts are treated, and what becomes of records without a usable time is told in
+//! [`operators::watermarks`].
+//!
 //! # Names
 //!
 //! Whatever keeps state takes a name first: sources, sinks and stateful operators. State is found again by that name, so
