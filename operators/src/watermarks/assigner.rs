@@ -122,8 +122,8 @@ impl<T: Send + 'static> AssignWatermarks<T> {
 
     fn take(&mut self, mut batch: Batch<T>) -> Result<(), ChainError> {
         let count = batch.len();
-        let now = self.context.now();
-        self.clock.advance(now);
+        self.context.enter();
+        self.clock.advance(self.context.now());
         self.strategy.assign_times(&mut batch);
         let refused = self.refuse(batch);
         self.context.add_received(count);

@@ -123,7 +123,76 @@ impl Watermarks {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Said {
+        Watermark(i64),
+        Idle,
+        Records,
+        End,
+    }
+
+    fn said() -> impl Strategy<Value = Said> {
+        prop_oneof![
+            4 => (0i64..100).prop_map(Said::Watermark),
+            1 => Just(Said::Idle),
+            2 => Just(Said::Records),
+            1 => Just(Said::End),
+        ]
+    }
+
+    proptest! {
+        /// Whatever channels say, what the task says rises; it is never above a channel that was active all along; and
+        /// after it has said that it is idle, the next it says is a watermark.
+        #[test]
+        fn what_a_task_says_rises_and_keeps_behind_its_active_channels(
+            lives in prop::collection::vec((0usize..3, said()), 0..60), restored in 0i64..30,
+        ) {
+            let mut marks = Watermarks::new(3, T(restored));
+            let mut least = [Some(restored); 3];
+            let mut ended = [false; 3];
+            let (mut last, mut idle) = (restored, false);
+            for (channel, said) in lives {
+                if ended[channel] {
+                    continue;
+                }
+                let change = match said {
+                    Said::Watermark(time) => {
+                        least[channel] = least[channel].map(|known| known.max(time));
+                        marks.on_watermark(channel, T(time))
+                    }
+                    Said::Idle => {
+                        // Its promise is void from here on: nothing is held to it any more.
+                        least[channel] = None;
+                        marks.on_idle(channel)
+                    }
+                    Said::Records => marks.on_records(channel),
+                    Said::End => {
+                        (least[channel], ended[channel]) = (None, true);
+                        marks.on_end(channel)
+                    }
+                };
+                match change {
+                    Change::None => {}
+                    Change::Idle => {
+                        prop_assert!(!idle);
+                        idle = true;
+                    }
+                    Change::Watermark(time) => {
+                        prop_assert!(time.0 > last || idle, "{time} said again");
+                        prop_assert!(time.0 >= last);
+                        (last, idle) = (time.0, false);
+                    }
+                }
+                let bound = least.iter().flatten().min().copied().unwrap_or(i64::MAX);
+                prop_assert!(last <= bound);
+                prop_assert_eq!(marks.merged(), T(last));
+            }
+        }
+    }
 
     const T: fn(i64) -> EventTime = EventTime;
 
