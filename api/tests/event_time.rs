@@ -107,7 +107,11 @@ impl ProcessFunction for Count {
 }
 
 fn strategy() -> WatermarkStrategy<Event> {
-    WatermarkStrategy::bounded_out_of_orderness(Duration::from_millis(DISORDER_MS))
+    within(DISORDER_MS)
+}
+
+fn within(bound_ms: u64) -> WatermarkStrategy<Event> {
+    WatermarkStrategy::bounded_out_of_orderness(Duration::from_millis(bound_ms))
         .event_time(|event: &Event| event.time_ms)
 }
 
@@ -117,6 +121,9 @@ enum Place {
     AtTheSource,
     /// Behind operators fused with the source, which drop some records.
     BehindFused,
+    /// Behind a union, which mixes what two branches have come to: per task, with a bound that allows for anything. What
+    /// the branches said of event time before is replaced.
+    BehindUnion,
 }
 
 fn job(place: Place, rate: Option<u64>) -> (Job, Collected<Counted>) {
@@ -133,6 +140,12 @@ fn job(place: Place, rate: Option<u64>) -> (Job, Collected<Counted>) {
             .map(|event| event)
             .filter(|event| event.key != 3)
             .watermarks(strategy()),
+        Place::BehindUnion => {
+            let events = events.watermarks(strategy());
+            let odd = events.clone().filter(|event| event.key % 2 == 1);
+            let even = events.filter(|event| event.key % 2 == 0).rebalance();
+            odd.union(even).watermarks(within(COUNT * 20))
+        }
     };
     let counts = events
         .key_by(|event| event.key)
@@ -144,7 +157,7 @@ fn job(place: Place, rate: Option<u64>) -> (Job, Collected<Counted>) {
 fn expected(place: Place) -> Vec<Counted> {
     let mut counts: BTreeMap<(u64, i64), u64> = BTreeMap::new();
     for event in (0..COUNT).map(event) {
-        if event.key != 3 || matches!(place, Place::AtTheSource) {
+        if event.key != 3 || !matches!(place, Place::BehindFused) {
             *counts
                 .entry((event.key, event.time_ms / BUCKET_MS * BUCKET_MS))
                 .or_default() += 1;
@@ -164,7 +177,7 @@ fn options(store: &JobStore) -> RunOptions {
 
 #[test]
 fn disorder_within_the_bound_makes_no_record_late_at_any_size() {
-    for place in [Place::AtTheSource, Place::BehindFused] {
+    for place in [Place::AtTheSource, Place::BehindFused, Place::BehindUnion] {
         for (workers, slots) in [(1, 1), (1, 3), (2, 2)] {
             let (job, counts) = job(place, None);
             job.run(RunOptions::in_memory().workers(workers).parallelism(slots))
@@ -196,18 +209,19 @@ fn assert_counts(early: &Collected<Counted>, rest: &Collected<Counted>, place: P
 
 #[test]
 fn watermarks_and_timers_go_on_at_every_other_size() {
-    for (workers, slots) in [(1, 1), (1, 2), (1, 3), (2, 2)] {
+    let sizes = [(1, 1), (1, 2), (1, 3), (2, 2)].map(|size| (Place::AtTheSource, size));
+    for (place, (workers, slots)) in sizes.into_iter().chain([(Place::BehindUnion, (1, 3))]) {
         let store = JobStore::open("memory://").unwrap();
-        let (first, early) = job(Place::AtTheSource, Some(20_000));
+        let (first, early) = job(place, Some(20_000));
         let running = first.start(options(&store)).unwrap();
         running.wait_until(|status| status.completed_checkpoints >= 3);
         running.suspend().unwrap();
         running.join().unwrap();
-        let (second, rest) = job(Place::AtTheSource, None);
+        let (second, rest) = job(place, None);
         second
             .run(options(&store).workers(workers).parallelism(slots))
             .unwrap();
-        assert_counts(&early, &rest, Place::AtTheSource, &format!("{workers} × {slots}"));
+        assert_counts(&early, &rest, place, &format!("{place:?}, {workers} × {slots}"));
     }
 }
 
