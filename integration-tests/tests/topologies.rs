@@ -228,7 +228,7 @@ fn who_holds_back_whom_is_told() {
         let tasks = running.metrics();
         let source = tasks.iter().find(|task| task.is_source);
         source.is_some_and(|source| {
-            source.metrics.held_back_by.get() == 2 && source.metrics.backpressured_ns.get() > 0
+            source.metrics.held_back_by.get() == 2 && !source.times().backpressured.is_zero()
         })
     };
     let patience = std::time::Instant::now() + Duration::from_secs(60);

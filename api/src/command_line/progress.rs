@@ -24,9 +24,8 @@ struct ChainSample {
     name: String,
     tasks: u32,
     is_source: bool,
-    is_sink: bool,
     records_in: u64,
-    records_out: u64,
+    records_written: u64,
     backpressured: Duration,
     state_bytes: u64,
     malformed: u64,
@@ -41,14 +40,13 @@ impl Sample {
             let chain = chains.entry(entry.task.vertex).or_insert_with(|| ChainSample {
                 name: entry.name.clone(),
                 is_source: entry.is_source,
-                is_sink: entry.is_sink,
                 ..ChainSample::default()
             });
             let metrics = &entry.metrics;
             chain.tasks += 1;
             chain.records_in += metrics.records_in.get();
-            chain.records_out += metrics.records_out.get();
-            chain.backpressured += Duration::from_nanos(metrics.backpressured_ns.get());
+            chain.records_written += metrics.records_written.get();
+            chain.backpressured += entry.times().backpressured;
             chain.state_bytes += metrics.state_bytes.get();
             chain.malformed += metrics.malformed.get();
             let consumer = metrics
@@ -74,7 +72,7 @@ impl Sample {
     }
 
     fn written(&self) -> u64 {
-        self.sum(|chain| if chain.is_sink { chain.records_out } else { 0 })
+        self.sum(|chain| chain.records_written)
     }
 }
 

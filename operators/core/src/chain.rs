@@ -217,6 +217,7 @@ impl<A: Accept<O>, O> Stage<A, O> {
         match (progress, cause) {
             (Progress::More, cause) => {
                 self.step = cause;
+        self.context.set_emitted(self.out.emitted());
                 Ok(if flow.is_ready() { Flow::Pending } else { flow })
             }
             (Progress::Done, Step::Control(control)) => {

@@ -1,12 +1,19 @@
-//! Counters that live where they are measured and are read from elsewhere.
+//! Metrics that live where they are measured and are read from elsewhere.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
-    },
+mod activity;
+mod own;
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
+
+pub use activity::{Activity, ActivityClock, ActivityTimes};
+pub use own::{
+    Gauge, Histogram, HistogramValues, MetricError, MetricKind, MetricNames, OperatorMetrics, OwnMetric,
+};
+
+use own::OwnMetrics;
 
 use crate::{
     id::{OperatorUid, VertexId},
@@ -127,23 +134,34 @@ impl WatermarkHolderCell {
     }
 }
 
+/// What one operator of a task counts.
+#[derive(Debug, Default)]
+pub struct OperatorCounters {
+    /// Records that it has taken in; of a source, that it has read.
+    pub records_in: Counter,
+    /// Records that it has handed on through its main output; of a sink, that it has written.
+    pub records_out: Counter,
+}
+
 /// What one task measures about itself.
 #[derive(Debug, Default)]
 pub struct TaskMetrics {
     /// Records received from channels, or produced by the source.
     pub records_in: Counter,
-    /// Records sent to channels or written to sinks.
+    /// Records sent to channels or written to sinks; one that goes to all consumers counts once for each edge.
     pub records_out: Counter,
-    /// Nanoseconds spent running.
-    pub busy_ns: Counter,
-    /// Nanoseconds in which the task could not run because an output had no room.
-    pub backpressured_ns: Counter,
+    /// Those of them that were written to sinks.
+    pub records_written: Counter,
+    /// What it does with its time.
+    pub activity: ActivityClock,
     /// The longest single run, in nanoseconds.
     pub longest_run_ns: Counter,
     /// How long its runs took.
     pub run_times: RunTimes,
-    /// Bytes of keyed state, estimated.
+    /// Bytes of keyed state, estimated, at the last checkpoint.
     pub state_bytes: Counter,
+    /// From the first barrier of the last checkpoint to its last, in microseconds.
+    pub alignment_us: Counter,
     /// Records that a policy dropped or diverted as malformed.
     pub malformed: Counter,
     /// Records that came too late for their windows and were dropped.
@@ -154,24 +172,42 @@ pub struct TaskMetrics {
     pub watermark_held_by: WatermarkHolderCell,
     /// The vertex (plus one) of the consumer that last held this task back; 0 when none does.
     pub held_back_by: Counter,
-    /// The counters that user functions declared, by operator and name.
-    own: Mutex<BTreeMap<(OperatorUid, String), Arc<Counter>>>,
+    /// Taken when the chain is built and when somebody reads.
+    operators: Mutex<Vec<(OperatorUid, Arc<OperatorCounters>)>>,
+    own: OwnMetrics,
 }
 
 impl TaskMetrics {
-    /// The counter of this name of a user's function in `operator`, made if there is none. Look it up once, not per
-    /// record.
-    pub fn own_counter(&self, operator: &OperatorUid, name: &str) -> Arc<Counter> {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(own.entry((operator.clone(), name.to_string())).or_default())
+    /// The metrics of a task whose functions share the names of their metrics with those of other tasks.
+    pub fn sharing(names: Arc<MetricNames>) -> Self {
+        Self {
+            own: OwnMetrics::sharing(names),
+            ..Self::default()
+        }
     }
 
-    /// The counters of users' functions with their operators, names and values.
-    pub fn own_counters(&self) -> Vec<(OperatorUid, String, u64)> {
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        own.iter()
-            .map(|((operator, name), counter)| (operator.clone(), name.clone(), counter.get()))
-            .collect()
+    /// Makes the counters of an operator of the task; for whoever builds its chain.
+    pub fn add_operator(&self, operator: &OperatorUid) -> Arc<OperatorCounters> {
+        let counters = Arc::<OperatorCounters>::default();
+        let mut operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
+        operators.push((operator.clone(), Arc::clone(&counters)));
+        counters
+    }
+
+    /// The counters of the task's operators.
+    pub fn operators(&self) -> Vec<(OperatorUid, Arc<OperatorCounters>)> {
+        let operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
+        operators.clone()
+    }
+
+    /// Makes metrics for the function in `operator`.
+    pub fn own<'a>(&'a self, operator: &'a OperatorUid) -> OperatorMetrics<'a> {
+        OperatorMetrics::new(operator, &self.own)
+    }
+
+    /// The metrics of users' functions with their operators and names.
+    pub fn all_own(&self) -> Vec<(OperatorUid, String, OwnMetric)> {
+        self.own.all()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     id::{OperatorUid, TaskId},
     io::Io,
     key::{KeyGroupRange, KeySpace},
-    metrics::{Counter, TaskMetrics},
+    metrics::{OperatorCounters, OperatorMetrics, TaskMetrics},
     output::{Barrier, Output},
     snapshot::{KeyedState, OperatorState, RestoredState},
     time::{EventTime, ProcessingTime},
@@ -41,13 +41,13 @@ pub struct OperatorContext {
     pub key_groups: KeyGroupRange,
     /// Where I/O may be started.
     pub io: Arc<dyn Io>,
-    /// The task's counters.
+    /// What the task measures; a function's own metrics are made by [`metrics`](Self::metrics).
     pub metrics: Arc<TaskMetrics>,
     /// The task's clock and its record of a panic.
     pub probe: Arc<TaskProbe>,
     watermark: AtomicI64,
     place: usize,
-    received: Counter,
+    counters: Arc<OperatorCounters>,
 }
 
 /// What the executor shows its operators, and what a panicking operator leaves behind.
@@ -139,6 +139,7 @@ impl OperatorContext {
     ) -> Self {
         let key_groups = space.range_of(task.index, parallelism);
         let place = probe.register(&uid);
+        let counters = metrics.add_operator(&uid);
         Self {
             uid,
             task,
@@ -150,7 +151,7 @@ impl OperatorContext {
             watermark: AtomicI64::new(probe.watermark().0),
             probe,
             place,
-            received: Counter::default(),
+            counters,
         }
     }
 
@@ -184,7 +185,7 @@ impl OperatorContext {
     /// Starts to count through the records of the current batch, so that a panic can name the one it struck.
     #[inline]
     pub fn position(&self) -> Position<'_> {
-        self.position_from(self.received.get())
+        self.position_from(self.counters.records_in.get())
     }
 
     /// Goes on counting where the next record is the one at `absolute`: for an operator that is resumed in the middle
@@ -200,7 +201,22 @@ impl OperatorContext {
 
     /// Notes that a batch of `count` records has been taken in.
     pub fn add_received(&self, count: usize) {
-        self.received.add(count as u64);
+        self.counters.records_in.add(count as u64);
+    }
+
+    /// Notes that a batch of `count` records has been handed on.
+    pub fn add_emitted(&self, count: usize) {
+        self.counters.records_out.add(count as u64);
+    }
+
+    /// Notes how many records the operator has handed on so far.
+    pub fn set_emitted(&self, count: u64) {
+        self.counters.records_out.set(count);
+    }
+
+    /// Makes the metrics of the operator's function: counters, gauges and histograms by name.
+    pub fn metrics(&self) -> OperatorMetrics<'_> {
+        self.metrics.own(&self.uid)
     }
 }
 

@@ -6,7 +6,8 @@ use std::{
 };
 
 use tidegate_core::{
-    EventTime, Key, KeySpace, OperatorContext, Output, OutputTag, ProcessingTime, metrics::Counter,
+    EventTime, Key, KeySpace, OperatorContext, Output, OutputTag, ProcessingTime,
+    metrics::{Counter, MetricError},
     snapshot::KeyedState,
 };
 use tidegate_state::{KeyedContext, StateRegistry, Timers};
@@ -86,18 +87,22 @@ impl<'a, O> EmitContext<'a, O> {
         self.out.emit_side(tag, record, self.time);
     }
 
-    /// Adds to a counter of the function's own. It shows in the task's metrics under the operator and this name.
-    pub fn count(&mut self, name: &'static str, amount: u64) {
+    /// Adds to a counter of the function's own, of this name; see [`OperatorMetrics`](tidegate_core::metrics::OperatorMetrics),
+    /// which also makes gauges and histograms, in `open`.
+    ///
+    /// # Errors
+    /// If the name cannot be that of a counter.
+    pub fn count(&mut self, name: &'static str, amount: u64) -> Result<(), MetricError> {
         let known = &mut self.counters.0;
         let counter = match known.iter().position(|(other, _)| *other == name) {
             Some(index) => &known[index].1,
             None => {
-                let counter = self.operator.metrics.own_counter(&self.operator.uid, name);
-                known.push((name, counter));
+                known.push((name, self.operator.metrics().counter(name)?));
                 &known[known.len() - 1].1
             }
         };
         counter.add(amount);
+        Ok(())
     }
 }
 
@@ -203,8 +208,11 @@ impl<'a, K: Key, O> ProcessContext<'a, K, O> {
     }
 
     /// See [`EmitContext::count`].
-    pub fn count(&mut self, name: &'static str, amount: u64) {
-        self.emit.count(name, amount);
+    ///
+    /// # Errors
+    /// If the name cannot be that of a counter.
+    pub fn count(&mut self, name: &'static str, amount: u64) -> Result<(), MetricError> {
+        self.emit.count(name, amount)
     }
 }
 

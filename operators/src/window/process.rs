@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
-use tidegate_core::{BoxError, EventTime, Key, OperatorContext, Output, OutputTag, ProcessingTime};
+use tidegate_core::{
+    BoxError, EventTime, Key, OperatorContext, Output, OutputTag, ProcessingTime, metrics::MetricError,
+};
 
 use super::{contents::WindowContents, result::Window};
 
@@ -126,10 +128,13 @@ impl<'a, K, O> WindowContext<'a, K, O> {
         self.out.emit_side(tag, record, Some(self.window.last()));
     }
 
-    /// Adds to a counter of the function's own. It shows in the task's metrics under the operator and this name.
-    pub fn count(&mut self, name: &'static str, amount: u64) {
-        let metrics = &self.operator.metrics;
-        metrics.own_counter(&self.operator.uid, name).add(amount);
+    /// Adds to a counter of the function's own, of this name.
+    ///
+    /// # Errors
+    /// If the name cannot be that of a counter.
+    pub fn count(&mut self, name: &'static str, amount: u64) -> Result<(), MetricError> {
+        self.operator.metrics().counter(name)?.add(amount);
+        Ok(())
     }
 }
 

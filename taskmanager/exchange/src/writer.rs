@@ -13,6 +13,7 @@ use tidegate_core::{
     VisitOperators,
     bug::{Bug, is_seeded},
     chain::ChainError,
+    metrics::Counter,
     target_records,
 };
 
@@ -37,15 +38,22 @@ pub struct WriterOptions {
     pub producer: u32,
 }
 
-/// Whether a writer holds records back, since when, and whether its consumers hold it back. Shared with the task, which does not know the record's type.
+/// How many records a writer has taken, whether it holds some back and since when, and whether its consumers hold it
+/// back. Shared with the task, which does not know the record's type.
 #[derive(Debug, Default)]
 pub struct WriterStatus {
+    records: Counter,
     /// Nanoseconds after the process's first look at the clock, plus one; 0 when nothing is buffered.
     since: AtomicU64,
     blocked: AtomicBool,
 }
 
 impl WriterStatus {
+    /// How many records were given to the writer. One that goes to all consumers counts once.
+    pub fn records(&self) -> u64 {
+        self.records.get()
+    }
+
     /// When the oldest buffered record was buffered, if there is one.
     #[inline]
     pub fn buffered_since(&self) -> Option<Instant> {
@@ -362,6 +370,7 @@ impl<T> VisitOperators for EdgeWriter<T> {
 
 impl<T: Send> Push<T> for EdgeWriter<T> {
     fn push(&mut self, batch: Batch<T>) -> Result<Flow, ChainError> {
+        self.status.records.add(batch.len() as u64);
         self.deal(batch).map_err(|error| self.error(error))?;
         self.status.set(self.buffered > 0);
         Ok(self.flow())

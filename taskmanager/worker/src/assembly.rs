@@ -9,7 +9,7 @@ use tidegate_core::{
     chain::ChainError,
     control::{Deployment, Manifest, Placement},
     graph::{NodeKind, Partitioning},
-    metrics::TaskMetrics,
+    metrics::{MetricNames, TaskMetrics},
     plan::{ExecutionPlan, PlanEdge},
 };
 use tidegate_exchange::{
@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     executor::Assembly,
     head::ChainHead,
-    metrics::TaskMetricsEntry,
+    metrics::{TaskMetricsEntry, Traffic},
     program::{AnyPush, BuiltNode, Discovery, JobProgram, NodeParts},
     restore::{self, Hearing},
     segments::Segments,
@@ -128,6 +128,7 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
         ))
     });
     let shared = Arc::new(parts);
+    let metric_names = Arc::<MetricNames>::default();
     let mut share = Share {
         plan: Arc::clone(&plan),
         tasks: Vec::new(),
@@ -138,10 +139,23 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
         let mut assemblies: Vec<Assembly> = Vec::with_capacity(tasks.len());
         let mut watched = Vec::with_capacity(tasks.len());
         for task in tasks {
-            let metrics = Arc::new(TaskMetrics::default());
-            share
-                .metrics
-                .push(entry(&shared.program, &plan, task, Arc::clone(&metrics)));
+            let metrics = Arc::new(TaskMetrics::sharing(Arc::clone(&metric_names)));
+            let writers = take(&mut ends.writers, plan.outputs(task.vertex), task.index);
+            let readers = take(&mut ends.readers, plan.inputs(task.vertex), task.index);
+            let vertex = plan.vertex(task.vertex);
+            let mut kinds = vertex
+                .nodes
+                .iter()
+                .map(|node| shared.program.graph().node(*node).kind);
+            share.metrics.push(TaskMetricsEntry {
+                task,
+                name: vertex.name.clone(),
+                is_source: plan.is_source(task.vertex),
+                is_sink: kinds.any(|kind| kind == NodeKind::Sink),
+                metrics: Arc::clone(&metrics),
+                traffic: Traffic::of(writers.values().flatten(), readers.values().flatten()),
+                clock: shared.clock,
+            });
             share.tasks.push(task);
             let probe = TaskProbe::new(shared.clock.time_at(shared.clock.nanos()));
             watched.push(WatchedTask {
@@ -159,8 +173,8 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
                 metrics,
                 probe,
                 segments: segments.clone(),
-                writers: take(&mut ends.writers, plan.outputs(task.vertex), task.index),
-                readers: take(&mut ends.readers, plan.inputs(task.vertex), task.index),
+                writers,
+                readers,
                 outputs: Vec::new(),
             };
             assemblies.push(Box::new(move || builder.build()));
@@ -182,26 +196,6 @@ fn take<'a, E>(
     edges
         .map(|edge| (edge.index, ends.remove(&(edge.index, task)).unwrap_or_default()))
         .collect()
-}
-
-fn entry(
-    program: &JobProgram,
-    plan: &ExecutionPlan,
-    task: TaskId,
-    metrics: Arc<TaskMetrics>,
-) -> TaskMetricsEntry {
-    let vertex = plan.vertex(task.vertex);
-    let is_sink = vertex
-        .nodes
-        .iter()
-        .any(|node| program.graph().node(*node).kind == NodeKind::Sink);
-    TaskMetricsEntry {
-        task,
-        name: vertex.name.clone(),
-        is_source: plan.is_source(task.vertex),
-        is_sink,
-        metrics,
-    }
 }
 
 /// The code of a plan edge: that of the graph input it was made from.
@@ -548,11 +542,9 @@ impl TaskBuilder {
                 let writer = code(&self.parts.program, &plan, edge)
                     .writer(ends, options)
                     .map_err(|error| BuildError::Other(error.to_string()))?;
-                self.outputs.push(TaskOutput {
-                    status: writer.status,
-                    consumer: edge.to_vertex,
-                    consumer_name: plan.vertex(edge.to_vertex).name.clone(),
-                });
+                let consumer = plan.vertex(edge.to_vertex);
+                let output = TaskOutput::new(writer.status, consumer.id, consumer.name.clone());
+                self.outputs.push(output);
                 Ok(writer.push)
             })
             .collect()

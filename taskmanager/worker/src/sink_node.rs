@@ -109,8 +109,10 @@ impl<T: Send> Push<T> for SinkNode<T> {
         self.context.add_received(count);
         Ok(self.flow)
     }
+        self.context.metrics.records_written.add(count as u64);
 
     fn control(&mut self, _control: Control) -> Result<Flow, ChainError> {
+        self.context.add_emitted(count);
         Ok(self.flow)
     }
 

@@ -9,7 +9,7 @@ use tidegate_core::{
     Barrier, CheckpointId, Control, EventTime, Faults, Flow, OperatorUid, ProcessingTime, Severity,
     TARGET_RECORDS, TaskError, TaskId, TaskProbe, VertexId,
     chain::ChainError,
-    metrics::{TaskMetrics, WatermarkHolder},
+    metrics::{Activity, TaskMetrics, WatermarkHolder},
     sink::PrepareResult,
     source::{SourceStatus, Split},
 };
@@ -113,7 +113,6 @@ pub(crate) struct Task {
     outputs: Vec<TaskOutput>,
     faults: Faults,
     flushed_at_ns: u64,
-    blocked_since_ns: Option<u64>,
 }
 
 /// What a task is made of.
@@ -132,13 +131,36 @@ pub(crate) struct TaskParts {
 
 /// One edge out of a task, as far as the task can see it.
 pub(crate) struct TaskOutput {
-    pub(crate) status: Arc<WriterStatus>,
-    pub(crate) consumer: VertexId,
-    pub(crate) consumer_name: String,
+    status: Arc<WriterStatus>,
+    consumer: VertexId,
+    consumer_name: String,
+    /// How many of the records sent there are in the task's metrics.
+    counted: u64,
+}
+
+impl TaskOutput {
+    pub(crate) fn new(status: Arc<WriterStatus>, consumer: VertexId, consumer_name: String) -> Self {
+        Self {
+            status,
+            consumer,
+            consumer_name,
+            counted: 0,
+        }
+    }
+
+    /// How many records were sent since this was asked last.
+    fn newly_sent(&mut self) -> u64 {
+        let sent = self.status.records();
+        sent - std::mem::replace(&mut self.counted, sent)
+    }
 }
 
 impl Task {
     pub(crate) fn new(parts: TaskParts) -> Self {
+        parts
+            .metrics
+            .activity
+            .turn_to(Activity::Idle, parts.clock.nanos());
         Self {
             id: parts.id,
             name: parts.name,
@@ -158,7 +180,6 @@ impl Task {
             outputs: parts.outputs,
             faults: parts.faults,
             flushed_at_ns: 0,
-            blocked_since_ns: None,
         }
     }
 
@@ -257,24 +278,27 @@ impl Task {
     pub(crate) fn run(&mut self) -> Result<Ran, Stop> {
         let started_ns = self.clock.nanos();
         self.probe.set_now(self.clock.time_at(started_ns));
-        if let Some(since) = self.blocked_since_ns.take() {
-            self.metrics
-                .backpressured_ns
-                .add(started_ns.saturating_sub(since));
-        }
+        self.metrics.activity.turn_to(Activity::Busy, started_ns);
         let ran = self.run_from(started_ns);
         let ended_ns = self.clock.nanos();
+        let next = match (&ran, self.flow) {
+            (_, Flow::Blocked) => Activity::Backpressured,
+            (Ok(Ran::Again), _) => Activity::Queued,
+            _ => Activity::Idle,
+        };
+        self.metrics.activity.turn_to(next, ended_ns);
         let took_ns = ended_ns.saturating_sub(started_ns);
-        self.metrics.busy_ns.add(took_ns);
         self.metrics.run_times.record(took_ns);
         if took_ns > self.metrics.longest_run_ns.get() {
             self.metrics.longest_run_ns.set(took_ns);
         }
-        if self.flow == Flow::Blocked {
-            self.blocked_since_ns = Some(ended_ns);
-            if let Some(output) = self.outputs.iter().find(|output| output.status.is_blocked()) {
-                self.metrics.held_back_by.set(u64::from(output.consumer.0) + 1);
-            }
+        if self.flow == Flow::Blocked
+            && let Some(output) = self.outputs.iter().find(|output| output.status.is_blocked())
+        {
+            self.metrics.held_back_by.set(u64::from(output.consumer.0) + 1);
+        }
+        for output in &mut self.outputs {
+            self.metrics.records_out.add(output.newly_sent());
         }
         ran
     }

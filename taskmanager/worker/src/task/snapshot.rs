@@ -175,6 +175,7 @@ impl Task {
         }
         let now_ns = self.clock.nanos();
         let sync_us = now_ns.saturating_sub(started_ns) / 1000;
+        self.metrics.alignment_us.set(alignment_us);
         let frozen = Frozen {
             barrier,
             task,
