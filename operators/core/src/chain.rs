@@ -36,8 +36,8 @@ pub trait ChainedOperator {
     fn snapshot(&mut self, barrier: &Barrier) -> Result<Vec<OperatorState>, OperatorError>;
     /// See [`OperatorLifecycle::restore`].
     fn restore(&mut self, state: &RestoredState) -> Result<(), OperatorError>;
-    /// Whether a barrier may pass now: nothing is pending here, or only a step that the operator's snapshot tells. The
-    /// end of the input may wait behind it: it is heard again after a restore.
+    /// Whether a barrier may pass now: nothing is pending here, or only a step that the operator's snapshot tells.
+    /// Watermarks and the end of the input may wait behind it: both are heard again after a restore.
     fn barrier_may_pass(&self) -> bool {
         true
     }
@@ -172,8 +172,15 @@ impl<A: Accept<O>, O> Stage<A, O> {
             {
                 return Ok(Flow::Pending.and(self.out.control(*barrier)?));
             }
-            // Whoever emitted this had not noticed yet; it is at most one step's worth.
-            self.waiting.push_back(element);
+            // Of watermarks that wait one after the other only the last says anything.
+            if let Element::Control(Control::Watermark(_)) = element
+                && let Some(last @ Element::Control(Control::Watermark(_))) = self.waiting.back_mut()
+            {
+                *last = element;
+            } else {
+                // Whoever emitted this had not noticed yet; it is at most one step's worth.
+                self.waiting.push_back(element);
+            }
             return Ok(Flow::Pending);
         }
         self.start(element)
@@ -289,13 +296,17 @@ impl<A: Accept<O>, O> ChainedOperator for Stage<A, O> {
     }
 
     fn barrier_may_pass(&self) -> bool {
-        let is_end = |element: &Element<A::In>| matches!(element, Element::Control(Control::End));
-        match self.step {
-            Step::Nothing => self.waiting.is_empty(),
-            Step::Records | Step::Control(_) => {
-                self.op.snapshots_midway() && self.waiting.iter().all(is_end)
-            }
-        }
+        let is_heard_again = |element: &Element<A::In>| {
+            matches!(
+                element,
+                Element::Control(Control::Watermark(_) | Control::Idle | Control::End)
+            )
+        };
+        let may_pass_step = match self.step {
+            Step::Nothing => true,
+            Step::Records | Step::Control(_) => self.op.snapshots_midway(),
+        };
+        may_pass_step && self.waiting.iter().all(is_heard_again)
     }
 
     fn next_timer(&self) -> Option<ProcessingTime> {

@@ -298,7 +298,8 @@ impl<L: HarnessLink, O: Send + 'static> Harness<L, O> {
 /// Snapshots.
 impl<L: HarnessLink, O: Send + 'static> Harness<L, O> {
     /// Freezes the operator's state at a barrier. Records may be pushed while [`scan`](Self::scan) goes on. A snapshot
-    /// that is still pending is aborted.
+    /// that is still pending is aborted. An operator in the middle of a step finishes it first, unless a barrier may
+    /// [pass](tidegate_core::OperatorLifecycle::snapshots_midway).
     pub fn freeze(&mut self, kind: BarrierKind) -> Result<CheckpointId, ChainError> {
         while !self.is_ready() && !self.barrier_may_pass()? {
             self.step()?;

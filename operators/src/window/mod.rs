@@ -50,8 +50,8 @@
 //! common with the next window is kept merged, so that a firing costs a few steps per key and not one per slice.
 //! Sessions are kept per key.
 //!
-//! A large firing goes out in steps. While it does the operator takes no records, but a checkpoint may be taken: it
-//! remembers how far the firing has come, and a restore goes on there, with any number of tasks.
+//! A large firing goes out in steps, and while it does the operator takes no records. A snapshot remembers how far it has
+//! come, and a restore goes on there, with any number of tasks.
 
 mod assigner;
 mod contents;

@@ -199,15 +199,14 @@ impl<K: Key, V: Serialize + DeserializeOwned + Send + 'static> RunningGroup<K, V
             *queue = rebuilt((start, end), place, key, slices, contents);
         }
         evict(queue, start, place, key, slices, contents);
-        let result = match (queue.front.last(), &queue.back) {
+        match (queue.front.last(), &queue.back) {
             (Some((_, front)), Some(back)) => then(key, &[front, back]),
             (Some((_, only)), None) | (None, Some(only)) => then(key, &[only]),
             (None, None) => {
                 found.remove();
                 Ok(())
             }
-        };
-        result
+        }
     }
 }
 
