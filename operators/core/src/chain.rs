@@ -217,6 +217,7 @@ impl<A: Accept<O>, O> Stage<A, O> {
     fn finish(&mut self, cause: Step, result: Result<Progress, OperatorError>) -> Result<Flow, ChainError> {
         // A failure below is the cause of whatever the operator says about it.
         let flow = self.out.settle()?;
+        self.context.set_emitted(self.out.emitted());
         let progress = result.map_err(|error| ChainError {
             operator: self.context.uid.clone(),
             error,
@@ -224,7 +225,6 @@ impl<A: Accept<O>, O> Stage<A, O> {
         match (progress, cause) {
             (Progress::More, cause) => {
                 self.step = cause;
-        self.context.set_emitted(self.out.emitted());
                 Ok(if flow.is_ready() { Flow::Pending } else { flow })
             }
             (Progress::Done, Step::Control(control)) => {

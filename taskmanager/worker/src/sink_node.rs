@@ -105,14 +105,14 @@ impl<T: Send> Push<T> for SinkNode<T> {
         self.context.enter();
         let count = batch.len();
         self.context.metrics.records_out.add(count as u64);
+        self.context.metrics.records_written.add(count as u64);
         self.flow = self.writer.write(batch).map_err(|error| self.wrap(error))?;
         self.context.add_received(count);
+        self.context.add_emitted(count);
         Ok(self.flow)
     }
-        self.context.metrics.records_written.add(count as u64);
 
     fn control(&mut self, _control: Control) -> Result<Flow, ChainError> {
-        self.context.add_emitted(count);
         Ok(self.flow)
     }
 

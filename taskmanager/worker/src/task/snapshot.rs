@@ -127,6 +127,7 @@ impl Task {
         let started_ns = self.clock.nanos();
         let now = self.clock.time_at(started_ns);
         self.snapshot_taken = barrier.checkpoint;
+        self.metrics.alignment_us.set(alignment_us);
         let freeze = Freeze {
             checkpoint: barrier.checkpoint,
             since: barrier.since.filter(|_| !barrier.kind.is_full()),
@@ -175,7 +176,6 @@ impl Task {
         }
         let now_ns = self.clock.nanos();
         let sync_us = now_ns.saturating_sub(started_ns) / 1000;
-        self.metrics.alignment_us.set(alignment_us);
         let frozen = Frozen {
             barrier,
             task,
