@@ -1,6 +1,5 @@
 //! What a job and its yardstick have to agree on.
 
-use crate::nexmark::query::Offer;
 use crate::nexmark::{Bid, Event};
 
 /// A number that tells records apart. Checksums of records add up (wrapping) to one that does not depend on their order.
@@ -31,13 +30,6 @@ impl Checksum for Bid {
         numbers
             .wrapping_add(texts as u64)
             .wrapping_add(self.date_time as u64)
-    }
-}
-
-impl Checksum for Offer {
-    #[inline]
-    fn checksum(&self) -> u64 {
-        (self.auction, self.price).checksum()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Chooses benchmarks, runs them, writes the report.
 
 use std::{
+    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -53,12 +54,14 @@ fn choose(arguments: impl Iterator<Item = String>) -> Result<Vec<&'static Benchm
                 .filter(|benchmark| benchmark.covers.contains(&name.as_str())),
         );
         if chosen.len() == before {
-            let known = ALL
+            let mut known: Vec<_> = ALL
                 .iter()
                 .flat_map(|benchmark| benchmark.covers)
                 .copied()
-                .collect::<Vec<_>>()
-                .join(", ");
+                .collect();
+            let mut named = HashSet::new();
+            known.retain(|known| named.insert(*known));
+            let known = known.join(", ");
             return Err(BenchmarkError::Unknown { name, known });
         }
     }
@@ -109,6 +112,8 @@ mod tests {
     fn names_choose_and_flags_do_not() {
         assert_eq!(chosen(&["--bench", "g"]).unwrap(), ["G"]);
         assert_eq!(chosen(&["E7", "e6"]).unwrap(), ["E6"]);
+        assert_eq!(chosen(&["E5"]).unwrap().len(), 6);
+        assert_eq!(chosen(&["q11"]).unwrap(), ["E5 q11"]);
         assert_eq!(chosen(&["--bench"]).unwrap().len(), ALL.len());
         assert!(matches!(chosen(&["E99"]), Err(BenchmarkError::Unknown { .. })));
     }

@@ -16,7 +16,7 @@ const FIRST_CATEGORY: u64 = 10;
 const CATEGORIES: u64 = 5;
 
 /// An auction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Auction {
     /// Unique, rising.
     pub id: u64,

@@ -14,7 +14,7 @@ const HOT_AUCTION_RATIO: u64 = 2;
 const HOT_BIDDER_RATIO: u64 = 4;
 
 /// A bid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bid {
     /// The auction it is for.
     pub auction: u64,

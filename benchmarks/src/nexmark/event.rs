@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Auction, Bid, Person};
 
 /// An event. Persons and auctions are rare and large, so they are kept beside it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Event {
     /// Someone registers.
     Person(Box<Person>),

@@ -5,7 +5,9 @@ mod exchange;
 mod generator;
 mod increments;
 mod keyed_sum;
+mod latency;
 mod memory;
+mod nexmark;
 mod stateless;
 
 use crate::{BenchmarkError, runner::Report};
@@ -55,6 +57,36 @@ pub const ALL: &[Benchmark] = &[
         run: exchange::run,
     },
     Benchmark {
+        id: "E5 q3",
+        covers: &["E5", "Q3"],
+        run: nexmark::q3,
+    },
+    Benchmark {
+        id: "E5 q5",
+        covers: &["E5", "Q5"],
+        run: nexmark::q5,
+    },
+    Benchmark {
+        id: "E5 q7",
+        covers: &["E5", "Q7"],
+        run: nexmark::q7,
+    },
+    Benchmark {
+        id: "E5 q8",
+        covers: &["E5", "Q8"],
+        run: nexmark::q8,
+    },
+    Benchmark {
+        id: "E5 q11",
+        covers: &["E5", "Q11"],
+        run: nexmark::q11,
+    },
+    Benchmark {
+        id: "E5 q12",
+        covers: &["E5", "Q12"],
+        run: nexmark::q12,
+    },
+    Benchmark {
         id: "E6",
         covers: &["E6", "E7"],
         run: checkpoints::run,
@@ -63,6 +95,11 @@ pub const ALL: &[Benchmark] = &[
         id: "E8",
         covers: &["E8", "E10"],
         run: increments::run,
+    },
+    Benchmark {
+        id: "E9",
+        covers: &["E9"],
+        run: latency::run,
     },
 ];
 

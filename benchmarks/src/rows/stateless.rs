@@ -14,7 +14,7 @@ use crate::{
     job_run::run_job,
     nexmark::{
         Event, Generator,
-        query::{ConvertCurrency, PassThrough, Query, SelectAuctions},
+        query::{ConvertCurrency, PassThrough, SelectAuctions, Stateless},
     },
     runner::{Bar, Basis, Comparison, Moment, Report, Row, Sample, Usage, measured},
 };
@@ -30,13 +30,13 @@ pub(super) fn run(report: &mut Report) -> Result<(), BenchmarkError> {
     query::<SelectAuctions>(report, &generator)
 }
 
-fn query<Q: Query>(report: &mut Report, generator: &Arc<Generator>) -> Result<(), BenchmarkError> {
+fn query<Q: Stateless>(report: &mut Report, generator: &Arc<Generator>) -> Result<(), BenchmarkError> {
     report.rows.push(generated::<Q>(generator)?);
     report.rows.push(prepared::<Q>(generator)?);
     Ok(())
 }
 
-fn generated<Q: Query>(generator: &Arc<Generator>) -> Result<Row, BenchmarkError> {
+fn generated<Q: Stateless>(generator: &Arc<Generator>) -> Result<Row, BenchmarkError> {
     let mut threads = 0;
     let ours = || {
         let generator = Arc::clone(generator);
@@ -80,7 +80,7 @@ fn generated<Q: Query>(generator: &Arc<Generator>) -> Result<Row, BenchmarkError
 
 /// Events are moved out of a vector on both sides, so that neither pays for copies. Measured from the first event to the last,
 /// because a run is too short to hide how long a job takes to start and to commit.
-fn prepared<Q: Query>(generator: &Arc<Generator>) -> Result<Row, BenchmarkError> {
+fn prepared<Q: Stateless>(generator: &Arc<Generator>) -> Result<Row, BenchmarkError> {
     let mut threads = 0;
     let ours = || {
         let stock = Stock::of(generator);

@@ -2,11 +2,8 @@
 
 use tidegate::Stream;
 
-use super::{Query, made};
-use crate::{
-    checksum::Checksum,
-    nexmark::{Bid, Event},
-};
+use super::{Query, Stateless, made};
+use crate::nexmark::{Bid, Event};
 
 /// What a price in cents of a dollar is in cents of a euro.
 #[inline]
@@ -20,7 +17,6 @@ pub struct ConvertCurrency;
 
 impl Query for ConvertCurrency {
     const NAME: &'static str = "q1";
-    const OPERATORS: u32 = 4;
     type Out = Bid;
 
     fn job(events: Stream<Event>) -> Stream<Bid> {
@@ -30,18 +26,19 @@ impl Query for ConvertCurrency {
         })
     }
 
-    fn by_hand(events: impl Iterator<Item = Event>) -> u64 {
-        let mut sum = 0_u64;
+    fn each(events: impl Iterator<Item = Event>, mut result: impl FnMut(Bid)) {
         for event in events {
             made(&event);
             if let Some(bid) = event.into_bid() {
-                let converted = Bid {
+                result(Bid {
                     price: in_euro_cents(bid.price),
                     ..bid
-                };
-                sum = sum.wrapping_add(converted.checksum());
+                });
             }
         }
-        sum
     }
+}
+
+impl Stateless for ConvertCurrency {
+    const OPERATORS: u32 = 4;
 }

@@ -4,16 +4,23 @@ use serde::{Deserialize, Serialize};
 
 use tidegate::Stream;
 
-use super::{Query, made};
+use super::{Query, Stateless, made};
 use crate::{checksum::Checksum, nexmark::Event};
 
 /// An auction and what was offered for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Offer {
     /// The auction.
     pub auction: u64,
     /// The price in cents.
     pub price: u64,
+}
+
+impl Checksum for Offer {
+    #[inline]
+    fn checksum(&self) -> u64 {
+        (self.auction, self.price).checksum()
+    }
 }
 
 /// Whether bids for an auction are wanted.
@@ -28,7 +35,6 @@ pub struct SelectAuctions;
 
 impl Query for SelectAuctions {
     const NAME: &'static str = "q2";
-    const OPERATORS: u32 = 5;
     type Out = Offer;
 
     fn job(events: Stream<Event>) -> Stream<Offer> {
@@ -41,20 +47,21 @@ impl Query for SelectAuctions {
             })
     }
 
-    fn by_hand(events: impl Iterator<Item = Event>) -> u64 {
-        let mut sum = 0_u64;
+    fn each(events: impl Iterator<Item = Event>, mut result: impl FnMut(Offer)) {
         for event in events {
             made(&event);
             if let Some(bid) = event.into_bid()
                 && selected(bid.auction)
             {
-                let offer = Offer {
+                result(Offer {
                     auction: bid.auction,
                     price: bid.price,
-                };
-                sum = sum.wrapping_add(offer.checksum());
+                });
             }
         }
-        sum
     }
+}
+
+impl Stateless for SelectAuctions {
+    const OPERATORS: u32 = 5;
 }
