@@ -19,11 +19,16 @@ use crate::{
     record::{CommittedRecord, GenerationRecord},
 };
 
-fn bad(field: &'static str, value: impl ToString) -> DecodeReason {
+pub(crate) fn bad(field: &'static str, value: impl ToString) -> DecodeReason {
     DecodeReason::Field {
         field,
         value: value.to_string(),
     }
+}
+
+/// What a message must have.
+pub(crate) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, DecodeReason> {
+    value.ok_or_else(|| bad(field, "nothing that this build knows"))
 }
 
 impl From<BarrierKind> for wire::BarrierKind {
@@ -37,7 +42,7 @@ impl From<BarrierKind> for wire::BarrierKind {
     }
 }
 
-fn barrier_kind(value: i32) -> Result<BarrierKind, DecodeReason> {
+pub(crate) fn barrier_kind(value: i32) -> Result<BarrierKind, DecodeReason> {
     match wire::BarrierKind::try_from(value) {
         Ok(wire::BarrierKind::Checkpoint) => Ok(BarrierKind::Checkpoint),
         Ok(wire::BarrierKind::Savepoint) => Ok(BarrierKind::Savepoint),
@@ -209,7 +214,7 @@ impl TryFrom<wire::Manifest> for Manifest {
     }
 }
 
-fn segment_to_wire(segment: &Segment) -> wire::Segment {
+pub(crate) fn segment_to_wire(segment: &Segment) -> wire::Segment {
     wire::Segment {
         location: Some(match &segment.location {
             SegmentLocation::Object(object) => wire::segment::Location::Object(object.clone()),
@@ -230,7 +235,7 @@ fn segment_to_wire(segment: &Segment) -> wire::Segment {
     }
 }
 
-fn segment_from_wire(segment: wire::Segment, space: KeySpace) -> Result<Segment, DecodeReason> {
+pub(crate) fn segment_from_wire(segment: wire::Segment, space: KeySpace) -> Result<Segment, DecodeReason> {
     let location = match segment.location {
         Some(wire::segment::Location::Object(object)) => SegmentLocation::Object(object),
         Some(wire::segment::Location::Inline(bytes)) => SegmentLocation::Inline(bytes),
@@ -274,7 +279,7 @@ fn groups(words: Vec<u64>, space: KeySpace) -> Result<GroupSet, DecodeReason> {
     }
 }
 
-fn task_to_wire(task: &TaskSnapshot) -> wire::TaskSnapshot {
+pub(crate) fn task_to_wire(task: &TaskSnapshot) -> wire::TaskSnapshot {
     wire::TaskSnapshot {
         vertex: task.task.vertex.0,
         index: task.task.index,
@@ -291,7 +296,7 @@ fn task_to_wire(task: &TaskSnapshot) -> wire::TaskSnapshot {
     }
 }
 
-fn task_from_wire(task: wire::TaskSnapshot) -> TaskSnapshot {
+pub(crate) fn task_from_wire(task: wire::TaskSnapshot) -> TaskSnapshot {
     TaskSnapshot {
         task: TaskId {
             vertex: VertexId(task.vertex),
@@ -326,14 +331,7 @@ fn operator_to_wire(uid: &OperatorUid, snapshot: &OperatorSnapshot) -> wire::Ope
             .iter()
             .map(|committable| committable.0.clone())
             .collect(),
-        splits: snapshot
-            .splits
-            .iter()
-            .map(|split| wire::Split {
-                index: split.index,
-                state: split.state.clone(),
-            })
-            .collect(),
+        splits: snapshot.splits.iter().map(split_to_wire).collect(),
     }
 }
 
@@ -350,14 +348,7 @@ fn operator_from_wire(snapshot: wire::OperatorSnapshot) -> (OperatorUid, Operato
             .collect(),
         keyed_schemas: snapshot.keyed_schemas.into_iter().map(schema_from_wire).collect(),
         committables: snapshot.committables.into_iter().map(Committable).collect(),
-        splits: snapshot
-            .splits
-            .into_iter()
-            .map(|split| Split {
-                index: split.index,
-                state: split.state,
-            })
-            .collect(),
+        splits: snapshot.splits.into_iter().map(split_from_wire).collect(),
     };
     (OperatorUid::new(snapshot.operator), domain)
 }
@@ -375,5 +366,19 @@ fn schema_from_wire(schema: wire::Schema) -> Schema {
         state: schema.state,
         description: schema.description,
         fingerprint: schema.fingerprint,
+    }
+}
+
+pub(crate) fn split_to_wire(split: &Split) -> wire::Split {
+    wire::Split {
+        index: split.index,
+        state: split.state.clone(),
+    }
+}
+
+pub(crate) fn split_from_wire(split: wire::Split) -> Split {
+    Split {
+        index: split.index,
+        state: split.state,
     }
 }

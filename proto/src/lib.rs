@@ -1,16 +1,23 @@
-//! Storage messages of Tidegate and their conversions to and from domain types.
+//! Messages of Tidegate, kept and sent, and their conversions to and from domain types.
 //!
-//! Generated types stay in here: the doors are [`encode`] and [`decode`], which put a magic, a version, a length and a
+//! Generated types stay in here. The doors to what is kept are [`encode`] and [`decode`], which put a magic, a version, a length and a
 //! checksum around a message, and answer truncated, flipped, foreign or newer bytes with a [`DecodeError`] that names the
-//! object.
+//! object. The door to what workers and a job manager say to each other is [`control`].
 
+pub mod control;
 mod convert;
 mod object;
 mod record;
 
 /// What prost makes of the `.proto` files.
 mod generated {
-    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        clippy::pedantic
+    )]
     include!(concat!(env!("OUT_DIR"), "/tidegate.v1.rs"));
 }
 
