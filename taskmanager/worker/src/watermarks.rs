@@ -95,13 +95,20 @@ impl Watermarks {
         self.merge()
     }
 
+    fn has_idle_channel(&self) -> bool {
+        let mut channels = self.channels.iter();
+        channels.any(|channel| matches!(channel, Channel::Idle(_)))
+    }
+
     fn merge(&mut self) -> Change {
         let active = self.channels.iter().filter_map(|channel| match channel {
             Channel::Active(time) => Some(*time),
             Channel::Idle(time) => is_seeded(Bug::IdleSplitHolds).then_some(*time),
             Channel::Ended => None,
         });
-        match active.min() {
+        // That all who speak have come to their end does not end those that are silent: their records are not late.
+        let is_over_for_some = |least| least == EventTime::MAX && self.has_idle_channel();
+        match active.min().filter(|least| !is_over_for_some(*least)) {
             Some(least) => {
                 let was_idle = std::mem::take(&mut self.idle);
                 if least <= self.merged && !was_idle {
@@ -214,6 +221,25 @@ mod tests {
         assert_eq!(marks.on_records(0), Change::Watermark(T(10)));
         assert_eq!(marks.on_records(0), Change::None);
         assert_eq!(marks.on_watermark(0, T(11)), Change::Watermark(T(11)));
+    }
+
+    #[test]
+    fn the_end_of_some_is_not_the_end_while_others_are_idle() {
+        let mut marks = Watermarks::new(3, EventTime::MIN);
+        for channel in 0..3 {
+            let _ = marks.on_watermark(channel, T(10));
+        }
+        assert_eq!(marks.on_idle(2), Change::None);
+        assert_eq!(marks.on_watermark(0, EventTime::MAX), Change::None);
+        assert_eq!(marks.on_end(0), Change::None);
+        assert_eq!(marks.on_watermark(1, EventTime::MAX), Change::Idle);
+        assert_eq!(marks.on_end(1), Change::None);
+        assert_eq!(marks.on_records(2), Change::Watermark(T(10)));
+        assert_eq!(marks.on_watermark(2, T(20)), Change::Watermark(T(20)));
+        assert_eq!(
+            marks.on_watermark(2, EventTime::MAX),
+            Change::Watermark(EventTime::MAX)
+        );
     }
 
     #[test]
