@@ -6,8 +6,12 @@
 //! `TIDEGATE_CRASH_CASES` says how many; a failing case is shrunk and printed.
 
 mod cut;
+mod event_oracle;
+mod event_source;
+mod events;
 mod functions;
 mod interpreter;
+mod reckoning;
 mod run;
 mod spec;
 mod states;

@@ -19,8 +19,11 @@ use tidegate::{
 
 use crate::{
     cut::Cut,
+    event_oracle::{self, Came},
+    events::{EVENTS, Event, EventCut},
     functions::{Deduplicate, Join, Lookup, Remember},
     interpreter::interpret,
+    reckoning::{self, Row, reckoning_uid},
     spec::{
         ITEMS, Item, Output, RULES, Spec, Stage, item, keeps_order, others_uid, repeat, rule, rules_uid,
         stage_uid,
@@ -100,11 +103,20 @@ struct Outputs {
     /// One per stage that may divert.
     diverted: Vec<Gathered<Item>>,
     totals: Gathered<(u64, i64)>,
+    /// The results and the late records of each reckoning by event time.
+    reckoned: Vec<(Gathered<Row>, Gathered<Event>)>,
+    /// The results that were gathered again.
+    again: Gathered<Row>,
 }
 
 impl Outputs {
     fn new(spec: &Spec) -> Self {
+        let reckonings = spec.events.iter().flat_map(|events| &events.reckonings);
         Self {
+            reckoned: reckonings
+                .map(|_| (Gathered::new(spec.in_files), Gathered::new(spec.in_files)))
+                .collect(),
+            again: Gathered::new(spec.in_files),
             items: Gathered::new(spec.in_files),
             diverted: spec.stages.iter().map(|_| Gathered::new(spec.in_files)).collect(),
             totals: Gathered::new(spec.in_files),
@@ -118,7 +130,29 @@ impl Outputs {
             .iter()
             .chain([&self.items])
             .flat_map(Gathered::epochs);
-        items.chain(self.totals.epochs()).collect()
+        let reckoned = self
+            .reckoned
+            .iter()
+            .flat_map(|(rows, late)| rows.epochs().into_iter().chain(late.epochs()));
+        items
+            .chain(self.totals.epochs())
+            .chain(reckoned)
+            .chain(self.again.epochs())
+            .collect()
+    }
+
+    /// Holds what goes by event time against what it must be, in a job that started where `since` says.
+    fn check_events(&self, spec: &Spec, since: &EventCut) {
+        let Some(events) = &spec.events else {
+            return;
+        };
+        for (reckoning, (rows, late)) in events.reckonings.iter().zip(&self.reckoned) {
+            let (rows, late) = (rows.records(), late.records());
+            event_oracle::check(events, reckoning, &Came { rows, late }, since);
+        }
+        if let Some(size) = events.again {
+            event_oracle::check_again(events, size, &self.again.records(), since);
+        }
     }
 
     fn sorted(&self) -> Output {
@@ -178,6 +212,17 @@ fn build(spec: &Spec, outputs: &Outputs, poison: &Arc<AtomicBool>, faults: &Faul
         outputs.totals.sink(totals, "totals-out", faults);
     }
     outputs.items.sink(stream, "out", faults);
+    if let Some(events) = &spec.events {
+        let reckoned = reckoning::add(&env, events);
+        let gathered = reckoned.results.into_iter().zip(&outputs.reckoned).enumerate();
+        for (place, ((rows, late), (rows_out, late_out))) in gathered {
+            rows_out.sink(rows, &format!("{}-out", reckoning_uid(place)), faults);
+            late_out.sink(late, &format!("{}-late", reckoning_uid(place)), faults);
+        }
+        if let Some(rows) = reckoned.again {
+            outputs.again.sink(rows, "again-out", faults);
+        }
+    }
     env.build().expect("a random job is valid")
 }
 
@@ -318,6 +363,7 @@ pub(crate) fn check(spec: &Spec) {
     let outputs = Outputs::new(spec);
     let has_savepoint = run_to_the_end(spec, &store, &outputs, &poison);
     assert_eq!(outputs.sorted(), expected);
+    outputs.check_events(spec, &EventCut::default());
     if has_savepoint {
         check_branch(spec, &store, &expected);
     }
@@ -378,6 +424,9 @@ fn check_branch(spec: &Spec, store: &JobStore, expected: &Output) {
         panic!("the job that starts from the savepoint failed: {error}");
     }
     assert_eq!(outputs.sorted(), after, "from the savepoint at {cut:?}");
+    if spec.events.is_some() {
+        outputs.check_events(spec, &EventCut::of(&reader.splits(EVENTS)));
+    }
     check_retained(spec, store);
     check_collected(store);
 }

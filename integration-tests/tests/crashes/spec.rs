@@ -1,7 +1,11 @@
 //! Random jobs: what they are made of.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use tidegate::prelude::*;
+
+use crate::events::{Events, pipelines};
 
 /// What flows through every random job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,6 +106,8 @@ pub(crate) struct Spec {
     pub(crate) keeps_all: bool,
     /// In which run a savepoint is taken, and after how many checkpoints; another job starts from it.
     pub(crate) savepoint: Option<(usize, u64)>,
+    /// A pipeline of event time beside the rest.
+    pub(crate) events: Option<Arc<Events>>,
 }
 
 fn stages() -> impl Strategy<Value = Stage> {
@@ -133,10 +139,24 @@ pub(crate) fn specs() -> impl Strategy<Value = Spec> {
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.3),
         any::<bool>(),
-        prop::option::weighted(0.5, (0..3usize, 0..4u64)),
+        (
+            prop::option::weighted(0.5, (0..3usize, 0..4u64)),
+            prop::option::weighted(0.6, pipelines()),
+        ),
     )
         .prop_map(
-            |(count, stages, with_totals, poison, deaths, sizes, hasty, in_files, keeps_all, savepoint)| {
+            |(
+                count,
+                stages,
+                with_totals,
+                poison,
+                deaths,
+                sizes,
+                hasty,
+                in_files,
+                keeps_all,
+                (savepoint, events),
+            )| {
                 Spec {
                     count,
                     stages,
@@ -148,6 +168,7 @@ pub(crate) fn specs() -> impl Strategy<Value = Spec> {
                     in_files,
                     keeps_all,
                     savepoint,
+                    events: events.map(Arc::new),
                 }
             },
         )
