@@ -24,6 +24,10 @@ check: tools
 bench: tools
 	@cargo bench -p tidegate-benchmarks --bench engine -- $(BENCH)
 
+## bench-peers: measure beside other engines: Renoir, and Flink where Java and pip are
+bench-peers: tools
+	@scripts/bench-peers.sh
+
 ## loom: model-check the ring, the wake-up and the credits
 loom: tools
 	@scripts/loom.sh
@@ -39,4 +43,4 @@ seeded-bugs: tools
 tools:
 	@scripts/tools.sh
 
-.PHONY: help demo test check bench loom crash-long seeded-bugs tools
+.PHONY: help demo test check bench bench-peers loom crash-long seeded-bugs tools

@@ -11,6 +11,8 @@ mod job_run;
 pub mod keyed_input;
 pub mod latency_sink;
 pub mod nexmark;
+pub mod peers;
+pub mod prepared;
 pub mod rows;
 pub mod runner;
 pub mod schedule;
