@@ -162,7 +162,6 @@ impl RunOptions {
             allow_non_restored_state: self.allow_non_restored_state,
             stop_timeout: self.cancel_timeout,
             faults: self.faults.clone(),
-            ..DriverOptions::default()
         }
     }
 }
