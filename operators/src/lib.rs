@@ -5,6 +5,7 @@
 
 mod accumulation;
 pub mod aggregate;
+mod async_map;
 mod attempt;
 mod dead_letter;
 mod filter;
@@ -22,6 +23,7 @@ pub mod watermarks;
 pub mod window;
 
 pub use accumulation::{Accumulate, Accumulation, Aggregating, Folding, Reducing, aggregate, fold, reduce};
+pub use async_map::{AsyncCalls, AsyncFunction, AsyncMap, RetryStrategy};
 pub use dead_letter::{DeadLetter, OnError};
 pub use filter::{Filter, TryFilter};
 pub use filter_map::{FilterMap, TryFilterMap};

@@ -1,8 +1,11 @@
 //! What an operator is to the engine.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::Waker,
 };
 
 use crate::{
@@ -60,6 +63,7 @@ pub struct TaskProbe {
     operators: Mutex<Vec<OperatorUid>>,
     /// The place of the operator that was entered last, plus one.
     entered: AtomicUsize,
+    waker: OnceLock<Waker>,
 }
 
 impl TaskProbe {
@@ -69,6 +73,18 @@ impl TaskProbe {
         probe.set_now(now);
         probe.set_watermark(EventTime::MIN);
         Arc::new(probe)
+    }
+
+    /// Says how the task is woken, once, before its operators are made.
+    pub fn set_waker(&self, waker: Waker) {
+        // A task is woken in one way for all of its life.
+        let _ = self.waker.set(waker);
+    }
+
+    /// Wakes the task: its operators are then asked for their [timers](OperatorLifecycle::next_timer), and may have one that
+    /// is due. A task that nobody can wake has one that does nothing.
+    pub fn waker(&self) -> Waker {
+        self.waker.get().cloned().unwrap_or_else(|| Waker::noop().clone())
     }
 
     /// Moves the clock. The executor does so before it runs the task.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_core::{
-    CheckpointId, EventTime, Flow, KeySpace, Operator, OperatorContext, OperatorLifecycle, OperatorUid,
+    CheckpointId, EventTime, Flow, Io, KeySpace, Operator, OperatorContext, OperatorLifecycle, OperatorUid,
     Output, OutputTag, ProcessingTime, SideOutputs, TaskId, TaskProbe, TwoInputOperator, VertexId,
     chain::{ChainError, Chained, ChainedTwoInput},
     metrics::TaskMetrics,
@@ -25,6 +25,7 @@ pub struct HarnessBuilder {
     room: usize,
     sides: Sides,
     side_outputs: SideOutputs,
+    io: Arc<dyn Io>,
     restore: Option<HarnessSnapshot>,
 }
 
@@ -40,6 +41,7 @@ impl HarnessBuilder {
             room: usize::MAX,
             sides: Sides::default(),
             side_outputs: SideOutputs::none(),
+            io: Arc::new(InlineIo),
             restore: None,
         }
     }
@@ -84,6 +86,13 @@ impl HarnessBuilder {
         let capture = Capture::new(records);
         self.side_outputs.insert(tag, output_of(&capture));
         self.sides.insert(tag, capture);
+        self
+    }
+
+    /// Where the operator starts I/O: it is done at once, on the calling thread, unless set.
+    #[must_use]
+    pub fn io(mut self, io: Arc<dyn Io>) -> Self {
+        self.io = io;
         self
     }
 
@@ -142,7 +151,7 @@ impl HarnessBuilder {
             task,
             self.parallelism,
             self.space,
-            Arc::new(InlineIo),
+            self.io,
             Arc::clone(&metrics),
             Arc::clone(&probe),
         );

@@ -20,6 +20,7 @@
 //! # Ok::<(), tidegate_core::chain::ChainError>(())
 //! ```
 
+mod async_map;
 mod builder;
 mod capture;
 mod io;
@@ -37,9 +38,10 @@ use tidegate_core::{
     snapshot::Freeze,
 };
 
+pub use async_map::AsyncMapHarness;
 pub use builder::HarnessBuilder;
 pub use capture::Emitted;
-pub use io::{InlineIo, ThreadIo};
+pub use io::{HeldIo, InlineIo, ThreadIo};
 pub use snapshot::HarnessSnapshot;
 pub use source::{SourceHarness, sink_context, sink_context_with_io};
 pub use watermarks::WatermarkHarness;
@@ -226,6 +228,13 @@ impl<L: HarnessLink, O: Send + 'static> Harness<L, O> {
     /// Ends the input, without a last watermark: the operator emits what it has kept for the end.
     pub fn end(&mut self) -> Result<(), ChainError> {
         self.control(Control::End)
+    }
+
+    /// Ends the input as [`end`](Self::end) does. If the operator cannot finish at once, [`step`](Self::step) goes on.
+    pub fn start_end(&mut self) -> Result<(), ChainError> {
+        self.settle()?;
+        self.flow = self.link.control(Control::End)?;
+        Ok(())
     }
 
     fn control(&mut self, control: Control) -> Result<(), ChainError> {
