@@ -74,7 +74,7 @@ fn late_and_timely_records_together_are_all_of_them() {
     );
     // Every third number comes long after its time.
     let times = |number: &u64| {
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             (*number as i64) - 500
         } else {
             *number as i64

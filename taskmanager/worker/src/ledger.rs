@@ -116,7 +116,7 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.stage(sink.clone(), task, CheckpointId(1));
         assert!(!ledger.is_durable(CheckpointId(1)) && ledger.is_durable(CheckpointId(0)));
-        assert_eq!(ledger.pending(CheckpointId(1)), [sink.clone()]);
+        assert_eq!(ledger.pending(CheckpointId(1)), std::slice::from_ref(&sink));
         ledger.made_durable(sink.clone(), task, CheckpointId(1), committable(1));
         assert!(ledger.pending(CheckpointId(1)).is_empty());
         // Checkpoint 1 is aborted here.
