@@ -70,6 +70,7 @@ pub struct RunningJob {
 /// Looks at a running job and tells it what to do; may be cloned and outlive it.
 #[derive(Clone)]
 pub struct JobControl {
+    job: JobId,
     driver: DriverHandle,
     runtime: tokio::runtime::Handle,
     metrics: Arc<[WorkerMetrics]>,
@@ -189,7 +190,12 @@ impl JobControl {
         last.ok().flatten().unwrap_or_else(|| self.status())
     }
 
-    /// The counters of all tasks of the current attempt.
+    /// The job's id.
+    pub fn job(&self) -> &JobId {
+        &self.job
+    }
+
+    /// What all tasks of the current attempt measure.
     pub fn metrics(&self) -> Vec<TaskMetricsEntry> {
         self.metrics.iter().flat_map(WorkerMetrics::tasks).collect()
     }
@@ -244,8 +250,9 @@ async fn run(
         Place::Location(location) => JobStore::open(location).map_err(Error::Storage)?,
         Place::Store(store) => store.clone(),
     };
+    let job = JobId::new(program.graph().name.as_str());
     let description = JobDescription {
-        job: JobId::new(program.graph().name.as_str()),
+        job: job.clone(),
         graph: Arc::new(program.graph().clone()),
         default_parallelism: None,
         arguments: options.arguments.clone(),
@@ -272,6 +279,7 @@ async fn run(
         }
     }
     let control = JobControl {
+        job,
         driver: handle,
         runtime: tokio::runtime::Handle::current(),
         metrics: metrics.into(),

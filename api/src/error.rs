@@ -1,5 +1,7 @@
 //! What goes wrong when a job is built or run, and what its process says about it when it ends.
 
+use std::net::SocketAddr;
+
 use tidegate_core::{BoxError, Epoch, TaskError};
 use tidegate_driver::{DriverError, SavepointError, StoreError};
 use tidegate_worker::WorkerError;
@@ -65,6 +67,14 @@ pub enum Error {
         /// Which task.
         source: WorkerError,
     },
+    /// Metrics cannot be served where they were to be.
+    #[error("metrics cannot be served at {address}; choose another address, or port 0 for any that is free")]
+    MetricsAddress {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Threads could not be had.
     #[error("threads for the job could not be started")]
     Threads(#[source] std::io::Error),
@@ -106,7 +116,7 @@ impl Error {
     /// What the process of the job ends with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Build(_) | Self::Other(_) => ExitCode::Usage,
+            Self::Build(_) | Self::Other(_) | Self::MetricsAddress { .. } => ExitCode::Usage,
             Self::StateRefused { .. } | Self::StateRead(_) => ExitCode::StateRefused,
             Self::Storage(error) => match error {
                 StoreError::Corrupt(_)

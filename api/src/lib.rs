@@ -103,6 +103,10 @@
 //! # Ok::<(), tidegate::Error>(())
 //! ```
 //!
+//! # Watching
+//!
+//! [`metrics`] says what a running job measures, how that is served to Prometheus, and how functions add to it.
+//!
 //! # Looking into state
 //!
 //! [`StateReader`] opens a checkpoint or a savepoint and gives the entries of any keyed state in it, without running the job.
@@ -118,6 +122,7 @@ extern crate self as tidegate;
 mod allocator;
 mod broadcast;
 mod build_error;
+mod clock;
 mod command_line;
 mod connected;
 mod embedded;
@@ -126,6 +131,7 @@ mod error;
 mod fallible;
 mod job;
 mod keyed;
+pub mod metrics;
 pub mod options;
 pub mod plan;
 pub mod prelude;

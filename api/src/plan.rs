@@ -1,15 +1,18 @@
 //! What a job will look like when it runs, for people and for programs.
 
+mod mermaid;
+
 use std::fmt;
 
 use serde::Serialize;
 use tidegate_core::{
+    NodeId,
     graph::{JobGraph, NodeKind, Partitioning},
     plan::ExecutionPlan,
 };
 
 /// A job's graph, cut into chains with a parallelism each. Its [`Display`](fmt::Display) is for people; as JSON, which
-/// [`to_json`](Self::to_json) gives, it is for programs.
+/// [`to_json`](Self::to_json) gives, it is for programs, and [`to_mermaid`](Self::to_mermaid) draws it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// The job's name.
@@ -46,6 +49,8 @@ pub struct PlannedOperator {
     pub named: bool,
     /// What it is.
     pub kind: NodeKind,
+    /// The place in the chain of the operator whose output it takes; the head of a chain takes edges.
+    pub fused_behind: Option<usize>,
 }
 
 /// An edge between two chains.
@@ -53,6 +58,8 @@ pub struct PlannedOperator {
 pub struct PlannedEdge {
     /// The producing chain.
     pub from: u32,
+    /// The place in it of the operator whose output it is.
+    pub from_operator: usize,
     /// The output of its operator: 0 is the main one.
     pub port: u16,
     /// The consuming chain.
@@ -79,12 +86,17 @@ impl Plan {
                         uid: node.uid.to_string(),
                         named: node.named,
                         kind: node.kind,
+                        fused_behind: node
+                            .inputs
+                            .first()
+                            .and_then(|input| place(&vertex.nodes, input.from)),
                     }
                 })
                 .collect(),
         });
         let edges = plan.edges.iter().map(|edge| PlannedEdge {
             from: edge.from_vertex.0,
+            from_operator: place(&plan.vertex(edge.from_vertex).nodes, edge.from.0).unwrap_or_default(),
             port: edge.from.1,
             to: edge.to_vertex.0,
             partitioning: edge.partitioning,
@@ -105,6 +117,10 @@ impl Plan {
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).expect("a plan is made of strings, numbers and lists")
     }
+}
+
+fn place(nodes: &[NodeId], node: NodeId) -> Option<usize> {
+    nodes.iter().position(|other| *other == node)
 }
 
 impl fmt::Display for Plan {

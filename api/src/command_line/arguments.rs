@@ -1,6 +1,11 @@
 //! The arguments that every job understands, and how the job's own are told from them.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
@@ -30,6 +35,9 @@ pub(super) enum Request<A: Args> {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        /// As a Mermaid flowchart, for Markdown.
+        #[arg(long, conflicts_with = "json")]
+        mermaid: bool,
         /// The parallelism of operators that do not say otherwise.
         #[arg(long, default_value_t = default_parallelism(), value_name = "TASKS")]
         parallelism: u32,
@@ -151,20 +159,55 @@ pub(super) struct RunArguments {
     /// Drop state that no operator of this job claims, rather than refusing to start.
     #[arg(long)]
     allow_non_restored_state: bool,
-    /// When to show progress lines: once a second on standard error.
-    #[arg(long, default_value = "auto", value_name = "WHEN")]
-    pub(super) progress: When,
+    /// Serve metrics for Prometheus at http://<ADDRESS>/metrics while the job runs. A port alone is one on loopback, port
+    /// 0 any that is free; the address is printed.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    pub(super) metrics_address: Option<SocketAddr>,
+    /// How standard error says, every second, what the job is doing.
+    #[arg(long, default_value = "auto", value_name = "HOW")]
+    pub(super) progress: ProgressStyle,
 }
 
-/// When to do something that is for people.
+/// An address and a port; a port alone is on loopback, as nobody else is served without being asked for.
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let port = text
+        .parse()
+        .map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    port.or_else(|_| text.parse())
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:9249, or a port".to_owned())
+}
+
+/// How a job says what it is doing.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum When {
-    /// If standard error is a terminal.
+pub(super) enum ProgressStyle {
+    /// Live on a terminal, else not at all.
     Auto,
-    /// Always.
-    Always,
-    /// Never.
+    /// In lines that change, at the end of a terminal; where there is none, as plain.
+    Live,
+    /// A line each time.
+    #[value(alias = "always")]
+    Plain,
+    /// Not at all.
     Never,
+}
+
+/// How progress is shown, once it is known where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ProgressView {
+    Live,
+    Plain,
+    None,
+}
+
+impl ProgressStyle {
+    /// What that means where lines can change, or cannot.
+    pub(super) fn on(self, live_terminal: bool) -> ProgressView {
+        match (self, live_terminal) {
+            (Self::Auto | Self::Live, true) => ProgressView::Live,
+            (Self::Plain, _) | (Self::Live, false) => ProgressView::Plain,
+            (Self::Never, _) | (Self::Auto, false) => ProgressView::None,
+        }
+    }
 }
 
 impl RunArguments {
@@ -298,10 +341,51 @@ mod tests {
             "job --input x --interval soon",
             "job --input x --restart sometimes",
             "job --input x --fresh --from-savepoint y",
+            "job --input x --metrics-address here",
+            "job --input x --metrics-address 127.0.0.1",
+            "job --input x --progress sometimes",
             "job savepoint",
             "job plan",
+            "job plan --input x --json --mermaid",
         ] {
             assert!(parse_words(words).is_err(), "{words} was accepted");
+        }
+    }
+
+    #[test]
+    fn metrics_stay_on_loopback_unless_another_address_is_given() {
+        for (given, address) in [
+            ("0", "127.0.0.1:0"),
+            ("9249", "127.0.0.1:9249"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("0.0.0.0:9249", "0.0.0.0:9249"),
+            ("[::1]:9249", "[::1]:9249"),
+        ] {
+            let parsed = parse_words(&format!("job --input x --metrics-address {given}")).unwrap();
+            let Request::Run { run, .. } = parsed.request else {
+                panic!("running was meant");
+            };
+            assert_eq!(run.metrics_address, Some(address.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn progress_is_live_only_where_lines_can_change() {
+        use ProgressView::*;
+        for (words, on_terminal, elsewhere) in [
+            ("", Live, None),
+            (" --progress auto", Live, None),
+            (" --progress live", Live, Plain),
+            (" --progress plain", Plain, Plain),
+            (" --progress always", Plain, Plain),
+            (" --progress never", None, None),
+        ] {
+            let parsed = parse_words(&format!("job --input x{words}")).unwrap();
+            let Request::Run { run, .. } = parsed.request else {
+                panic!("running was meant");
+            };
+            let views = (run.progress.on(true), run.progress.on(false));
+            assert_eq!(views, (on_terminal, elsewhere), "{words}");
         }
     }
 

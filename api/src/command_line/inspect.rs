@@ -14,7 +14,7 @@ use crate::{
     Error, Result,
     command_line::{
         control::{self, ControlAnswer, ControlRequest},
-        progress::Bytes,
+        units::Bytes,
     },
     error::ExitCode,
 };

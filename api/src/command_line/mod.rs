@@ -4,9 +4,12 @@ mod arguments;
 mod control;
 mod event_time;
 mod inspect;
+mod live;
 mod progress;
 mod restart;
 mod run;
+mod sample;
+mod units;
 
 use std::{ffi::OsString, io::IsTerminal};
 
@@ -21,6 +24,7 @@ pub use arguments::NoArgs;
 pub(crate) use arguments::default_parallelism;
 
 use arguments::{CheckpointsRequest, Parsed, Request, SavepointRequest};
+use live::Screen;
 
 /// Runs a job from its command line: `build` gives it its streams, with the job's own arguments, which are an ordinary
 /// [`clap::Args`]; [`NoArgs`] if there are none.
@@ -40,11 +44,12 @@ use arguments::{CheckpointsRequest, Parsed, Request, SavepointRequest};
 /// | | |
 /// |---|---|
 /// | `run`, or nothing | runs the job in this process; it goes on where its checkpoint directory says it was |
-/// | `plan [--json]` | shows the graph as it would run |
+/// | `plan [--json \| --mermaid]` | shows the graph as it would run |
 /// | `savepoint take <name>`, `savepoint ls` | takes a savepoint of the job while another process on this machine runs it, or lists them |
 /// | `checkpoints ls` | lists the checkpoints that are kept |
 ///
-/// `--help` behind each tells its options. While a job runs, a line a second on standard error says how it is doing.
+/// `--help` behind each tells its options. While a job runs, standard error says how it is doing: at the end of a terminal,
+/// or a line a second with `--progress plain`. `--metrics-address` serves its [metrics](crate::metrics) to Prometheus.
 /// Ctrl-C suspends it: it takes a checkpoint, commits its output and ends, to go on when it is started again. A second
 /// Ctrl-C ends the process at once, which loses nothing either: the job goes on from its last checkpoint. Logs go to
 /// standard error too, as much of them as the environment's `RUST_LOG` says.
@@ -69,8 +74,9 @@ use arguments::{CheckpointsRequest, Parsed, Request, SavepointRequest};
 /// None that comes back: a failure is printed as one message with its causes, and ends the process with its code. The
 /// result lets `main` be written with `?`.
 pub fn main<A: Args>(name: &str, build: impl FnOnce(&Env, A) -> Result<()>) -> Result<()> {
-    init_logs();
-    let code = match dispatch(name, std::env::args_os(), build) {
+    let screen = Screen::default();
+    init_logs(&screen);
+    let code = match dispatch(name, std::env::args_os(), build, &screen) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", error.with_causes());
@@ -83,13 +89,13 @@ pub fn main<A: Args>(name: &str, build: impl FnOnce(&Env, A) -> Result<()>) -> R
     }
 }
 
-fn init_logs() {
+fn init_logs(screen: &Screen) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     // A program that has set up its own logs keeps them.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(screen.clone())
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }
@@ -98,6 +104,7 @@ fn dispatch<A: Args>(
     name: &str,
     arguments: impl IntoIterator<Item = OsString>,
     build: impl FnOnce(&Env, A) -> Result<()>,
+    screen: &Screen,
 ) -> Result<ExitCode> {
     let Parsed {
         request,
@@ -122,19 +129,20 @@ fn dispatch<A: Args>(
     match request {
         Request::Run { run, job } => {
             crate::tune_allocator();
-            run::run(&built(job)?, &run, job_arguments)
+            run::run(&built(job)?, &run, job_arguments, screen)
         }
         Request::Plan {
             json,
+            mermaid,
             parallelism,
             job,
         } => {
             let plan = built(job)?.plan(parallelism);
-            if json {
-                inspect::print(&format!("{:#}\n", plan.to_json()))
-            } else {
-                inspect::print(&plan.to_string())
-            }
+            inspect::print(&match (json, mermaid) {
+                (true, _) => format!("{:#}\n", plan.to_json()),
+                (_, true) => plan.to_mermaid(),
+                _ => plan.to_string(),
+            })
         }
         Request::Savepoint {
             place,

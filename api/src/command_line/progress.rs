@@ -1,157 +1,158 @@
-//! What a job is doing, in a line.
+//! What a job is doing: what happened between two samples, and that as one line.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
-use tidegate_core::{ProcessingTime, VertexId};
+use tidegate_core::ProcessingTime;
 use tidegate_driver::{CheckpointFailure, JobStatus};
-use tidegate_worker::TaskMetricsEntry;
 
-use super::event_time::{EventTimeProgress, Watermarks};
+use super::{
+    event_time::EventTimeProgress,
+    sample::{ChainSample, Sample},
+    units::{Bytes, Count},
+};
 
-/// From which share of its time on a task counts as held back.
+/// From which share of its time on a chain counts as held back.
 const HELD_BACK: f64 = 0.1;
 
-/// The counters of a job at one time, summed over the tasks of each chain.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sample {
-    at: Duration,
-    chains: BTreeMap<VertexId, ChainSample>,
-    watermarks: Watermarks,
+/// What a job is doing. Its [`Display`](fmt::Display) is a line for a log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Progress {
+    pub(super) elapsed: Duration,
+    pub(super) state: String,
+    pub(super) read: Flow,
+    pub(super) written: Flow,
+    pub(super) checkpoint: Option<LastCheckpoint>,
+    /// How long ago the checkpoint that is being taken was triggered.
+    pub(super) pending_checkpoint: Option<Duration>,
+    pub(super) state_bytes: u64,
+    pub(super) malformed: u64,
+    pub(super) late: u64,
+    pub(super) event_time: Option<EventTimeProgress>,
+    /// In the order of the plan: producers before consumers.
+    pub(super) chains: Vec<ChainProgress>,
+    pub(super) restarts: u32,
+    /// The last checkpoint that failed between the samples, if one did.
+    pub(super) failed: Option<CheckpointFailure>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct ChainSample {
-    name: String,
-    tasks: u32,
-    is_source: bool,
-    records_in: u64,
-    records_written: u64,
-    backpressured: Duration,
-    state_bytes: u64,
-    malformed: u64,
-    held_back_by: Option<VertexId>,
+/// Records so far, and how many there are in a second now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Flow {
+    pub(super) total: u64,
+    pub(super) per_second: u64,
 }
 
-impl Sample {
-    /// What the counters say `at` so long after the start.
-    pub(super) fn take(at: Duration, tasks: &[TaskMetricsEntry]) -> Self {
-        let mut chains: BTreeMap<VertexId, ChainSample> = BTreeMap::new();
-        for entry in tasks {
-            let chain = chains.entry(entry.task.vertex).or_insert_with(|| ChainSample {
-                name: entry.name.clone(),
-                is_source: entry.is_source,
-                ..ChainSample::default()
-            });
-            let metrics = &entry.metrics;
-            chain.tasks += 1;
-            chain.records_in += metrics.records_in.get();
-            chain.records_written += metrics.records_written.get();
-            chain.backpressured += entry.times().backpressured;
-            chain.state_bytes += metrics.state_bytes.get();
-            chain.malformed += metrics.malformed.get();
-            let consumer = metrics
-                .held_back_by
-                .get()
-                .checked_sub(1)
-                .and_then(|id| u32::try_from(id).ok());
-            chain.held_back_by = consumer.map(VertexId).or(chain.held_back_by);
-        }
-        Self {
-            at,
-            chains,
-            watermarks: Watermarks::take(tasks),
-        }
-    }
+/// The last claimed checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct LastCheckpoint {
+    pub(super) epoch: u64,
+    pub(super) age: Duration,
+    pub(super) duration: Duration,
+    pub(super) bytes: u64,
+}
 
-    fn sum(&self, value: impl Fn(&ChainSample) -> u64) -> u64 {
-        self.chains.values().map(value).sum()
-    }
+/// What the tasks of a chain did between two samples.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct ChainProgress {
+    pub(super) name: String,
+    pub(super) tasks: u32,
+    pub(super) received: Flow,
+    pub(super) sent: Flow,
+    /// The share of their time in which they ran.
+    pub(super) busy: Share,
+    /// The share of their time in which a consumer held them back.
+    pub(super) backpressured: Share,
+    /// The consumer that did so last, if it did so much.
+    pub(super) held_back_by: Option<String>,
+}
 
-    fn read(&self) -> u64 {
-        self.sum(|chain| if chain.is_source { chain.records_in } else { 0 })
-    }
-
-    fn written(&self) -> u64 {
-        self.sum(|chain| chain.records_written)
+impl ChainProgress {
+    /// Whether it is worth mention that its consumers hold it back.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.backpressured >= Share::of(HELD_BACK)
     }
 }
 
-/// One line of progress.
-#[derive(Debug)]
-pub(super) struct ProgressLine {
-    elapsed: Duration,
-    state: String,
-    read: u64,
-    read_per_second: f64,
-    written_per_second: f64,
-    checkpoint: Option<CheckpointSummary>,
-    state_bytes: u64,
-    malformed: u64,
-    event_time: Option<EventTimeProgress>,
-    held_back: Vec<HeldBack>,
-    restarts: u32,
-    /// The last checkpoint that failed since the line before, if one did.
-    failed: Option<CheckpointFailure>,
+/// A part of a whole, in percent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(super) struct Share(u8);
+
+impl Share {
+    pub(super) fn of(part: f64) -> Self {
+        Self((part.clamp(0.0, 1.0) * 100.0).round() as u8)
+    }
 }
 
-#[derive(Debug)]
-struct CheckpointSummary {
-    epoch: u64,
-    age: Duration,
-    bytes: u64,
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.0)
+    }
 }
 
-#[derive(Debug)]
-struct HeldBack {
-    chain: String,
-    by: Option<String>,
-    share: f64,
-}
-
-impl ProgressLine {
+impl Progress {
     /// What happened between two samples.
     pub(super) fn between(before: &Sample, after: &Sample, status: &JobStatus, now: ProcessingTime) -> Self {
         let elapsed = after.at.saturating_sub(before.at).max(Duration::from_millis(1));
-        // A restart begins its counters anew.
-        let rate = |before: u64, after: u64| {
-            after.checked_sub(before).unwrap_or(after) as f64 / elapsed.as_secs_f64()
-        };
-        let held_back = after.chains.iter().filter_map(|(vertex, chain)| {
-            let earlier = before
-                .chains
-                .get(vertex)
-                .map_or(Duration::ZERO, |chain| chain.backpressured);
-            let waited = chain.backpressured.saturating_sub(earlier);
-            let share = waited.as_secs_f64() / (elapsed.as_secs_f64() * f64::from(chain.tasks.max(1)));
-            let by = chain
-                .held_back_by
-                .and_then(|by| after.chains.get(&by))
-                .map(|chain| chain.name.clone());
-            (share >= HELD_BACK).then(|| HeldBack {
-                chain: chain.name.clone(),
-                by,
-                share: share.min(1.0),
-            })
+        let nothing = ChainSample::default();
+        let chains = after.chains.iter().map(|(vertex, chain)| {
+            let earlier = before.chains.get(vertex).unwrap_or(&nothing);
+            let time = elapsed.as_secs_f64() * f64::from(chain.tasks.max(1));
+            let share =
+                |earlier: Duration, later: Duration| Share::of(since(earlier, later).as_secs_f64() / time);
+            let mut progress = ChainProgress {
+                name: chain.name.clone(),
+                tasks: chain.tasks,
+                received: Flow::between(earlier.records_in, chain.records_in, elapsed),
+                sent: Flow::between(earlier.records_out, chain.records_out, elapsed),
+                busy: share(earlier.busy, chain.busy),
+                backpressured: share(earlier.backpressured, chain.backpressured),
+                held_back_by: None,
+            };
+            if progress.is_held_back() {
+                let by = chain.held_back_by.and_then(|by| after.chains.get(&by));
+                progress.held_back_by = by.map(|by| by.name.clone());
+            }
+            progress
         });
         Self {
             elapsed: after.at,
             state: status.state.to_string(),
-            read: after.read(),
-            read_per_second: rate(before.read(), after.read()),
-            written_per_second: rate(before.written(), after.written()),
-            checkpoint: status.last_checkpoint.as_ref().map(|last| CheckpointSummary {
+            read: Flow::between(before.read(), after.read(), elapsed),
+            written: Flow::between(before.written(), after.written(), elapsed),
+            checkpoint: status.last_checkpoint.as_ref().map(|last| LastCheckpoint {
                 epoch: last.epoch.0,
                 age: now.since(last.claimed_at),
+                duration: last.duration,
                 bytes: last.total_bytes,
             }),
+            pending_checkpoint: status
+                .pending_checkpoint
+                .map(|(_, triggered_at)| now.since(triggered_at)),
             state_bytes: after.sum(|chain| chain.state_bytes),
             malformed: after.sum(|chain| chain.malformed),
+            late: after.sum(|chain| chain.late),
             event_time: after.watermarks.lowest(now),
-            held_back: held_back.collect(),
+            chains: chains.collect(),
             restarts: status.restarts,
             failed: latest_failure(&status.checkpoint_failures, elapsed, now),
         }
     }
+}
+
+impl Flow {
+    fn between(before: u64, after: u64, elapsed: Duration) -> Self {
+        // A restart begins its counters anew.
+        let new = after.checked_sub(before).unwrap_or(after);
+        Self {
+            total: after,
+            per_second: (new as f64 / elapsed.as_secs_f64()).round() as u64,
+        }
+    }
+}
+
+/// As much was added to a time, which a restart begins anew.
+fn since(before: Duration, after: Duration) -> Duration {
+    after.checked_sub(before).unwrap_or(after)
 }
 
 /// The last checkpoint that failed in the time before `now`.
@@ -164,16 +165,16 @@ fn latest_failure(
     (now.since(last.failed_at) <= within).then(|| last.clone())
 }
 
-impl fmt::Display for ProgressLine {
+impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "{:>7.1}s {} · in {}/s ({} read) · out {}/s",
             self.elapsed.as_secs_f64(),
             self.state,
-            Count(self.read_per_second),
-            Count(self.read as f64),
-            Count(self.written_per_second),
+            Count(self.read.per_second),
+            Count(self.read.total),
+            Count(self.written.per_second),
         )?;
         match &self.checkpoint {
             Some(last) => {
@@ -183,16 +184,13 @@ impl fmt::Display for ProgressLine {
             None => write!(f, " · no checkpoint yet")?,
         }
         write!(f, " · state {}", Bytes(self.state_bytes))?;
-        if self.malformed > 0 {
-            write!(f, " · {} malformed", self.malformed)?;
+        for (count, what) in [(self.malformed, "malformed"), (self.late, "late")] {
+            if count > 0 {
+                write!(f, " · {count} {what}")?;
+            }
         }
         if self.restarts > 0 {
-            write!(
-                f,
-                " · {} restart{}",
-                self.restarts,
-                if self.restarts == 1 { "" } else { "s" }
-            )?;
+            write!(f, " · {}", Restarts(self.restarts))?;
         }
         if let Some(failed) = &self.failed {
             write!(f, " · {failed}")?;
@@ -200,14 +198,9 @@ impl fmt::Display for ProgressLine {
         if let Some(event_time) = &self.event_time {
             write!(f, " · {event_time}")?;
         }
-        for held_back in &self.held_back {
-            write!(
-                f,
-                " · [{}] held back {:.0} %",
-                held_back.chain,
-                held_back.share * 100.0
-            )?;
-            if let Some(by) = &held_back.by {
+        for chain in self.chains.iter().filter(|chain| chain.is_held_back()) {
+            write!(f, " · [{}] held back {}", chain.name, chain.backpressured)?;
+            if let Some(by) = &chain.held_back_by {
                 write!(f, " by [{by}]")?;
             }
         }
@@ -215,35 +208,12 @@ impl fmt::Display for ProgressLine {
     }
 }
 
-/// A count or a rate, short.
-struct Count(f64);
+/// A number of restarts.
+pub(super) struct Restarts(pub(super) u32);
 
-impl fmt::Display for Count {
+impl fmt::Display for Restarts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            n if n >= 1e6 => write!(f, "{:.2}M", n / 1e6),
-            n if n >= 1e4 => write!(f, "{:.1}k", n / 1e3),
-            n => write!(f, "{n:.0}"),
-        }
-    }
-}
-
-/// A size, short.
-pub(super) struct Bytes(pub(super) u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-        if self.0 < 1024 {
-            return write!(f, "{} B", self.0);
-        }
-        let mut value = self.0 as f64 / 1024.0;
-        let mut unit = 0;
-        while value >= 1024.0 && unit + 1 < UNITS.len() {
-            value /= 1024.0;
-            unit += 1;
-        }
-        write!(f, "{value:.1} {}", UNITS[unit])
+        write!(f, "{} restart{}", self.0, if self.0 == 1 { "" } else { "s" })
     }
 }
 
@@ -252,28 +222,6 @@ mod tests {
     use tidegate_core::{BarrierKind, CheckpointId};
 
     use super::*;
-
-    #[test]
-    fn sizes_and_counts_are_short() {
-        let sizes = [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (5 << 20, "5.0 MiB"),
-            (u64::MAX, "16384.0 PiB"),
-        ];
-        for (bytes, text) in sizes {
-            assert_eq!(Bytes(bytes).to_string(), text);
-        }
-        for (count, text) in [
-            (0.0, "0"),
-            (9999.0, "9999"),
-            (12_345.0, "12.3k"),
-            (2_500_000.0, "2.50M"),
-        ] {
-            assert_eq!(Count(count).to_string(), text);
-        }
-    }
 
     #[test]
     fn a_checkpoint_that_failed_is_told_with_its_cause_while_it_is_news() {

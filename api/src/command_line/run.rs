@@ -1,48 +1,65 @@
 //! `run`: the job in this process, with progress lines, signals and a door for savepoints.
 
 use std::{
-    io::IsTerminal,
     path::PathBuf,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use tidegate_core::ProcessingTime;
 use tidegate_driver::Outcome;
 
 use crate::{
-    Job, Result,
+    Job, Result, clock,
     command_line::{
-        arguments::{RunArguments, When},
+        arguments::{ProgressView, RunArguments},
         control::{self, ControlAnswer, ControlRequest, ControlServer},
         inspect::local_directory,
-        progress::{ProgressLine, Sample},
+        live::{Screen, frame},
+        progress::Progress,
+        sample::Sample,
     },
     embedded::JobControl,
     error::{Error, ExitCode},
+    metrics::MetricsServer,
 };
 
-/// How often a line of progress is shown.
+/// How often progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the job until it ends.
-pub(super) fn run(job: &Job, arguments: &RunArguments, job_arguments: Vec<String>) -> Result<ExitCode> {
+pub(super) fn run(
+    job: &Job,
+    arguments: &RunArguments,
+    job_arguments: Vec<String>,
+    screen: &Screen,
+) -> Result<ExitCode> {
     let location = arguments.place.location(job.name());
+    let metrics = arguments.metrics_address.map(MetricsServer::bind).transpose()?;
     let running = job.start(arguments.options(job.name(), job_arguments))?;
-    let show = match arguments.progress {
-        When::Always => true,
-        When::Never => false,
-        When::Auto => std::io::stderr().is_terminal(),
-    };
     let handle = running.control();
-    handle.spawn(watch_signals(handle.clone()));
-    if show {
-        handle.spawn(show_progress(handle.clone()));
+    if let Some(server) = metrics {
+        eprintln!("metrics are at http://{}/metrics", server.address());
+        handle.serve_metrics(server);
+    }
+    handle.spawn(watch_signals(handle.clone(), screen.clone()));
+    match arguments.progress.on(Screen::is_live()) {
+        ProgressView::Live => {
+            screen.keep_panics_legible();
+            let (screen, job) = (screen.clone(), job.name().to_owned());
+            handle.spawn(watch_progress(handle.clone(), move |progress| {
+                screen.show(|size| frame(&job, progress, size));
+            }));
+        }
+        ProgressView::Plain => {
+            handle.spawn(watch_progress(handle.clone(), |progress| eprintln!("{progress}")))
+        }
+        ProgressView::None => {}
     }
     let directory = local_directory(&location);
     if let Some(directory) = directory.clone() {
         handle.spawn(take_requests(handle.clone(), directory));
     }
     let outcome = running.join();
+    screen.close();
     directory.iter().for_each(|directory| control::leave(directory));
     let outcome = outcome?;
     describe(job.name(), &outcome, &location);
@@ -80,7 +97,7 @@ fn describe(job: &str, outcome: &Outcome, location: &str) {
 }
 
 /// The first signal suspends the job, the second ends the process.
-async fn watch_signals(control: JobControl) {
+async fn watch_signals(control: JobControl, screen: Screen) {
     let mut signals = match StopSignals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -89,13 +106,14 @@ async fn watch_signals(control: JobControl) {
         }
     };
     signals.next().await;
-    eprintln!("suspending: a last checkpoint is taken; again to stop at once");
+    screen.above(|| eprintln!("suspending: a last checkpoint is taken; again to stop at once"));
     tokio::task::spawn_blocking(move || {
         if let Err(error) = control.suspend() {
             tracing::debug!(%error, "the job had ended before it could be suspended");
         }
     });
     signals.next().await;
+    screen.close();
     eprintln!("stopped at once; the job goes on from its last checkpoint when it is started again");
     std::process::exit(ExitCode::Interrupted as i32);
 }
@@ -140,18 +158,19 @@ impl StopSignals {
     }
 }
 
-async fn show_progress(control: JobControl) {
+/// Shows what happened in each interval.
+async fn watch_progress(control: JobControl, show: impl Fn(&Progress) + Send) {
     let started = Instant::now();
     let mut before = Sample::take(Duration::ZERO, &control.metrics());
     loop {
         tokio::time::sleep(PROGRESS_INTERVAL).await;
         let after = Sample::take(started.elapsed(), &control.metrics());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = ProcessingTime(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
-        eprintln!(
-            "{}",
-            ProgressLine::between(&before, &after, &control.status(), now)
-        );
+        show(&Progress::between(
+            &before,
+            &after,
+            &control.status(),
+            clock::now(),
+        ));
         before = after;
     }
 }

@@ -124,7 +124,6 @@ impl<T: Send + 'static> SourceHead for SourceNode<T> {
         let flow = self.out.settle()?;
         let status = polled.map_err(|error| self.wrap(error))?;
         let records = usize::try_from(self.out.emitted() - before).unwrap_or(usize::MAX);
-        self.context.add_received(records);
         self.context.add_emitted(records);
         Ok(Polled {
             status,
