@@ -12,10 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{data, published, reference};
+use tidegate_example_tests::{PATIENCE, data};
 
-/// How long a condition may take to come true before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(120);
+use support::{published, reference};
 
 fn job(place: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carrier_delays"));

@@ -1,16 +1,8 @@
 //! A plain sequential program that computes what the job computes, and what the job has written.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-/// Where the example's data lies.
-pub(crate) fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data")
-}
+use tidegate_example_tests::{FlightRow, MalformedLine, airlines, flight_rows, malformed, rows};
 
 /// Everything the job puts out, in a comparable form.
 #[derive(PartialEq, Debug, Default)]
@@ -22,7 +14,7 @@ pub(crate) struct Results {
     /// The fields of cancelled flights.
     pub(crate) cancelled: Vec<Vec<String>>,
     /// File, line and text of malformed rows.
-    pub(crate) malformed: Vec<(String, u64, String)>,
+    pub(crate) malformed: Vec<MalformedLine>,
 }
 
 /// Flights, mean and worst delay; the mean compared bit by bit.
@@ -53,31 +45,15 @@ impl Sums {
 
 /// Reads the files one after the other, row by row.
 pub(crate) fn reference() -> Results {
-    let airlines: BTreeMap<String, String> = fs::read_to_string(data().join("airlines.csv"))
-        .unwrap()
-        .lines()
-        .skip(1)
-        .map(|line| line.split_once(',').unwrap())
-        .map(|(code, name)| (code.to_owned(), name.to_owned()))
-        .collect();
+    let airlines = airlines();
     let mut results = Results::default();
     let mut carriers: BTreeMap<String, Sums> = BTreeMap::new();
     let mut routes: BTreeMap<(String, String), Sums> = BTreeMap::new();
-    for name in ["flights.csv.gz", "flights-damaged.csv"] {
-        let file = File::open(data().join(name)).unwrap();
-        let reader: Box<dyn Read> = if name.ends_with(".gz") {
-            Box::new(flate2::read::GzDecoder::new(file))
-        } else {
-            Box::new(file)
-        };
-        for (line, row) in (1..).zip(BufReader::new(reader).lines()).skip(1) {
-            let row = row.unwrap();
-            let fields: Vec<String> = row.split(',').map(str::to_owned).collect();
-            if !is_flight(&fields) {
-                results.malformed.push((name.to_owned(), line, row));
-            } else if fields[7].is_empty() {
-                results.cancelled.push(fields);
-            } else {
+    for row in flight_rows() {
+        match row {
+            FlightRow::Malformed(file, line, text) => results.malformed.push((file, line, text)),
+            FlightRow::Flight(fields) if fields[7].is_empty() => results.cancelled.push(fields),
+            FlightRow::Flight(fields) => {
                 let delay = fields[7].parse().unwrap();
                 carriers.entry(fields[1].clone()).or_default().add(delay);
                 routes
@@ -102,46 +78,15 @@ pub(crate) fn reference() -> Results {
     results.sorted()
 }
 
-fn is_flight(fields: &[String]) -> bool {
-    let optional = |text: &str, parses: bool| text.is_empty() || parses;
-    fields.len() == 10
-        && fields[2].parse::<u32>().is_ok()
-        && fields[6].parse::<u32>().is_ok()
-        && optional(&fields[7], fields[7].parse::<i64>().is_ok())
-        && optional(&fields[8], fields[8].parse::<i64>().is_ok())
-        && optional(&fields[9], fields[9].parse::<u32>().is_ok())
-}
-
 /// Reads what the job has published.
 pub(crate) fn published(output: &Path) -> Results {
     let results = Results {
         carriers: rows(&output.join("carriers")).into_iter().map(delays).collect(),
         routes: rows(&output.join("routes")).into_iter().map(delays).collect(),
         cancelled: rows(&output.join("cancelled")),
-        malformed: lines(&output.join("malformed"), 0)
-            .iter()
-            .map(|line| malformed(line))
-            .collect(),
+        malformed: malformed(&output.join("malformed")),
     };
     results.sorted()
-}
-
-fn rows(directory: &Path) -> Vec<Vec<String>> {
-    let split = |line: &String| line.split(',').map(str::to_owned).collect();
-    lines(directory, 1).iter().map(split).collect()
-}
-
-/// All lines of all published files but the first `heading` ones of each.
-fn lines(directory: &Path, heading: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name().to_string_lossy().starts_with("part-") {
-            let text = fs::read_to_string(entry.path()).unwrap();
-            lines.extend(text.lines().skip(heading).map(str::to_owned));
-        }
-    }
-    lines
 }
 
 fn delays(fields: Vec<String>) -> (Vec<String>, Delays) {
@@ -153,21 +98,6 @@ fn delays(fields: Vec<String>) -> (Vec<String>, Delays) {
             mean.to_bits(),
             fields[4].parse().unwrap(),
         ),
-    )
-}
-
-fn malformed(line: &str) -> (String, u64, String) {
-    let row: serde_json::Value = serde_json::from_str(line).unwrap();
-    let file = Path::new(row["file"].as_str().unwrap())
-        .file_name()
-        .unwrap()
-        .to_string_lossy()
-        .into_owned();
-    assert!(!row["error"].as_str().unwrap().is_empty());
-    (
-        file,
-        row["line"].as_u64().unwrap(),
-        row["text"].as_str().unwrap().to_owned(),
     )
 }
 
