@@ -95,6 +95,8 @@ struct Upstream<T> {
     output: OutputPort,
     partitioning: Partitioning,
     edge: MakeEdge<T>,
+    /// Whether what comes next may block.
+    blocking: bool,
 }
 
 impl<T> Clone for Upstream<T> {
@@ -113,6 +115,7 @@ impl<T: Record> Stream<T> {
                 output,
                 partitioning: Partitioning::Forward,
                 edge: Edge::forward,
+                blocking: false,
             }],
         }
     }
@@ -132,6 +135,7 @@ impl<T: Record> Stream<T> {
                 Upstream {
                     output,
                     partitioning: Partitioning::Forward,
+                    blocking: false,
                     ..
                 },
             ] if output.port == 0 => Some(output.node),
@@ -212,6 +216,37 @@ impl<T: Record> Stream<T> {
         T: Clone,
     {
         BroadcastStream::new(self.dealt(Partitioning::Broadcast, Edge::broadcast))
+    }
+
+    /// Lets the operations that follow block: they start a chain of their own, and each of its tasks has a thread of its
+    /// own instead of its slot's, where others would have to wait. The chain goes on to the next change of partitioning.
+    ///
+    /// It is for code that waits for a file, a lock or another service and knows no other way; where there is an asynchronous
+    /// one, [`async_map`](Self::async_map) waits for many records at a time. Records are handed over between threads, as
+    /// they are. A checkpoint's barrier waits for its turn behind the records before it, so a step that blocks for long
+    /// makes checkpoints long.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidegate::prelude::*;
+    /// # let env = Env::new("blocking");
+    /// let names = env.source("names", IteratorSource::new(|| ["ebb", "flow"].map(String::from)));
+    /// let read = names
+    ///     .blocking()
+    ///     .map(|name| {
+    ///         std::thread::sleep(Duration::from_millis(1)); // something that takes its time
+    ///         name.len()
+    ///     })
+    ///     .collect("lengths");
+    /// # env.build()?.run(RunOptions::in_memory())?;
+    /// assert_eq!(read.sorted(), [3, 4]);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn blocking(mut self) -> Self {
+        for upstream in &mut self.upstreams {
+            upstream.blocking = true;
+        }
+        self
     }
 
     /// Divides the stream by a key that `key` computes from each record: records of one key meet in one task, in order.
@@ -415,6 +450,7 @@ impl<T> Upstream<T> {
             port: self.output.port,
             partitioning,
             slot,
+            blocking: self.blocking,
         }
     }
 }

@@ -63,6 +63,9 @@ pub struct GraphInput {
     /// Which input slot of this node: 0, or 1 for the right side of a two-input node. Several inputs on one slot are a
     /// union.
     pub slot: u8,
+    /// Whether the chain that takes it may block: it starts here, and each of its tasks has a thread of its own.
+    #[serde(default)]
+    pub blocking: bool,
 }
 
 /// A logical operator.

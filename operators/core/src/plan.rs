@@ -20,6 +20,8 @@ pub struct Vertex {
     pub parallelism: u32,
     /// The names of its operators, joined.
     pub name: String,
+    /// Whether it may block: each of its tasks has a thread of its own instead of its slot's.
+    pub blocking: bool,
 }
 
 /// An edge between two chains.
@@ -98,6 +100,7 @@ impl ExecutionPlan {
                 [input]
                     if node.kind != NodeKind::TwoInput
                         && input.partitioning == Partitioning::Forward
+                        && !input.blocking
                         && parallelism(input.from) == parallelism(node.id) =>
                 {
                     Some(vertex_of[input.from.0 as usize])
@@ -118,6 +121,7 @@ impl ExecutionPlan {
                 nodes: vec![node.id],
                 parallelism: parallelism(node.id),
                 name: node.name.clone(),
+                blocking: node.inputs.iter().any(|input| input.blocking),
             });
             vertex_of.push(id);
             for input in &node.inputs {
@@ -201,6 +205,7 @@ mod tests {
                     port: 0,
                     partitioning: *partitioning,
                     slot: 0,
+                    blocking: false,
                 })
                 .collect(),
         }
@@ -260,6 +265,25 @@ mod tests {
         sink.parallelism = Some(1);
         let plan = ExecutionPlan::expand(&graph(vec![node(0, Source, &[]), sink]), 2);
         assert_eq!(plan.edges[0].partitioning, Rebalance);
+    }
+
+    #[test]
+    fn a_blocking_chain_begins_where_it_is_said_and_goes_on_to_the_next_cut() {
+        use {NodeKind::*, Partitioning::*};
+        let mut slow = node(1, Operator, &[(0, Forward)]);
+        slow.inputs[0].blocking = true;
+        let plan = ExecutionPlan::expand(
+            &graph(vec![
+                node(0, Source, &[]),
+                slow,
+                node(2, Operator, &[(1, Forward)]),
+                node(3, Sink, &[(2, Hash)]),
+            ]),
+            2,
+        );
+        let chains = plan.vertices.iter().map(|v| (v.nodes.len(), v.blocking));
+        assert_eq!(chains.collect::<Vec<_>>(), [(1, false), (2, true), (1, false)]);
+        assert_eq!(plan.edges[0].partitioning, Forward);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::Batch,
     error::OperatorError,
+    fault::Faults,
     id::{Attempt, CheckpointId, Epoch, Lineage, OperatorUid},
     io::BoxFuture,
     operator::OperatorContext,
@@ -40,6 +41,13 @@ pub trait Sink<T>: Send + Sync {
 
     /// Who publishes what writers prepared; sinks that publish as they write have none.
     fn committer(&self) -> Option<Arc<dyn Committer>>;
+
+    /// A [`committer`](Self::committer) that dies where the run's faults strike; one that publishes in a single step has
+    /// no such place.
+    fn committer_with(&self, faults: &Faults) -> Option<Arc<dyn Committer>> {
+        let _ = faults;
+        self.committer()
+    }
 }
 
 /// What a sink's writer may know.

@@ -26,7 +26,7 @@ use crate::{
     restore::{self, Hearing},
     segments::Segments,
     task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskOutput, TaskParts, Upstream},
-    watch::{SlotWatch, WatchedTask},
+    watch::{ThreadWatch, WatchedTask},
 };
 
 /// What a worker's share is made from.
@@ -48,14 +48,17 @@ pub(crate) struct AssemblyParts {
 pub(crate) struct Share {
     pub(crate) plan: Arc<ExecutionPlan>,
     pub(crate) tasks: Vec<TaskId>,
-    pub(crate) slots: Vec<SlotShare>,
+    /// The slots', then one for each task of a blocking chain.
+    pub(crate) threads: Vec<ThreadShare>,
     pub(crate) metrics: Vec<TaskMetricsEntry>,
 }
 
-/// A slot's share of a deployment.
-pub(crate) struct SlotShare {
+/// What one executor thread gets of a deployment: a slot's tasks, or a task of a blocking chain.
+pub(crate) struct ThreadShare {
+    /// The thread's name.
+    pub(crate) name: String,
     pub(crate) ready: Arc<ReadySet>,
-    pub(crate) watch: Arc<SlotWatch>,
+    pub(crate) watch: Arc<ThreadWatch>,
     /// What builds its tasks.
     pub(crate) assemblies: Vec<Assembly>,
 }
@@ -88,25 +91,30 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
         deployment.default_parallelism,
     ));
     let placement = Placement::new(&deployment.workers);
-    let mut by_slot: Vec<Vec<TaskId>> = vec![Vec::new(); parts.slots as usize];
+    let mut by_thread: Vec<Vec<TaskId>> = vec![Vec::new(); parts.slots as usize];
+    let mut alone = Vec::new();
     for task in plan.tasks() {
         let (worker, slot) = placement.of(task);
         if worker == parts.me {
-            let tasks = by_slot.get_mut(slot as usize);
-            tasks
-                .ok_or(AssemblyError::Slot {
-                    slot,
-                    slots: parts.slots,
-                })?
-                .push(task);
+            let tasks = by_thread.get_mut(slot as usize);
+            let tasks = tasks.ok_or(AssemblyError::Slot {
+                slot,
+                slots: parts.slots,
+            })?;
+            if plan.vertex(task.vertex).blocking {
+                alone.push(vec![task]);
+            } else {
+                tasks.push(task);
+            }
         }
     }
-    let sets: Vec<Arc<ReadySet>> = by_slot
+    by_thread.append(&mut alone);
+    let sets: Vec<Arc<ReadySet>> = by_thread
         .iter()
         .map(|tasks| ReadySet::new(tasks.len().max(1)))
         .collect();
     let mut wakers = HashMap::new();
-    for (set, tasks) in sets.iter().zip(&by_slot) {
+    for (set, tasks) in sets.iter().zip(&by_thread) {
         wakers.extend(
             tasks
                 .iter()
@@ -132,10 +140,11 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
     let mut share = Share {
         plan: Arc::clone(&plan),
         tasks: Vec::new(),
-        slots: Vec::new(),
+        threads: Vec::new(),
         metrics: Vec::new(),
     };
-    for (set, tasks) in sets.into_iter().zip(by_slot) {
+    for (thread, (set, tasks)) in sets.into_iter().zip(by_thread).enumerate() {
+        let may_block = thread >= shared.slots as usize;
         let mut assemblies: Vec<Assembly> = Vec::with_capacity(tasks.len());
         let mut watched = Vec::with_capacity(tasks.len());
         for task in tasks {
@@ -158,6 +167,7 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
             });
             share.tasks.push(task);
             let probe = TaskProbe::new(shared.clock.time_at(shared.clock.nanos()));
+            probe.set_waker(wakers[&task].clone().into());
             watched.push(WatchedTask {
                 task: NamedTask {
                     task,
@@ -179,9 +189,19 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
             };
             assemblies.push(Box::new(move || builder.build()));
         }
-        share.slots.push(SlotShare {
+        let name = match watched.first() {
+            Some(watched) if may_block => format!("blocking-{}", watched.task.task),
+            _ => format!("slot-{thread}"),
+        };
+        let watch = if may_block {
+            ThreadWatch::of_blocking_chain(watched)
+        } else {
+            ThreadWatch::new(watched)
+        };
+        share.threads.push(ThreadShare {
+            name,
             ready: set,
-            watch: SlotWatch::new(watched),
+            watch,
             assemblies,
         });
     }
@@ -401,20 +421,18 @@ impl TaskBuilder {
         let probe = Arc::clone(&self.probe);
         let restore = self.parts.deployment.restore.clone();
         let head_uid = self.parts.program.graph().node(vertex.nodes[0]).uid.clone();
-        let watermark = restore
-            .as_deref()
-            .map_or(EventTime::MIN, |manifest| {
-                let edges = || self.plan.inputs(vertex.id);
-                let hearing = if self.plan.is_source(vertex.id)
-                    || edges().any(|edge| edge.partitioning == Partitioning::Forward)
-                {
-                    Hearing::OneProducer
-                } else {
-                    Hearing::AllProducers
-                };
-                let task = (self.task.index, vertex.parallelism);
-                restore::watermark(manifest, &head_uid, task, hearing)
-            });
+        let watermark = restore.as_deref().map_or(EventTime::MIN, |manifest| {
+            let edges = || self.plan.inputs(vertex.id);
+            let hearing = if self.plan.is_source(vertex.id)
+                || edges().any(|edge| edge.partitioning == Partitioning::Forward)
+            {
+                Hearing::OneProducer
+            } else {
+                Hearing::AllProducers
+            };
+            let task = (self.task.index, vertex.parallelism);
+            restore::watermark(manifest, &head_uid, task, hearing)
+        });
         probe.set_watermark(watermark);
         let restored = restore
             .as_deref()

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::{
     clock::Clock,
     task::{Ran, Stop, Task, TaskEvent},
-    watch::SlotWatch,
+    watch::ThreadWatch,
 };
 
 /// Makes one task, on the executor's thread: building, opening and restoring may take long.
@@ -83,9 +83,10 @@ impl ExecutorHandle {
 
 /// What an executor is made of.
 pub(crate) struct ExecutorParts {
+    pub(crate) name: String,
     pub(crate) slot: usize,
     pub(crate) ready: Arc<ReadySet>,
-    pub(crate) watch: Arc<SlotWatch>,
+    pub(crate) watch: Arc<ThreadWatch>,
     pub(crate) tasks: Vec<Assembly>,
     pub(crate) events: UnboundedSender<ExecutorEvent>,
     pub(crate) clock: Clock,
@@ -98,7 +99,7 @@ pub(crate) fn spawn(parts: ExecutorParts) -> std::io::Result<ExecutorHandle> {
     let (commands, inbox) = mpsc::channel();
     let ready = Arc::clone(&parts.ready);
     let thread = std::thread::Builder::new()
-        .name(format!("slot-{}", parts.slot))
+        .name(parts.name.clone())
         .spawn(move || run(parts, &inbox))?;
     Ok(ExecutorHandle {
         commands,
@@ -113,7 +114,7 @@ struct Executor {
     /// When each task wants to run again by itself.
     wake_at: Vec<Option<ProcessingTime>>,
     ready: Arc<ReadySet>,
-    watch: Arc<SlotWatch>,
+    watch: Arc<ThreadWatch>,
     events: UnboundedSender<ExecutorEvent>,
     clock: Clock,
     faults: Faults,
@@ -128,6 +129,7 @@ enum Next {
 
 fn run(parts: ExecutorParts, inbox: &mpsc::Receiver<Command>) {
     let ExecutorParts {
+        name: _,
         slot,
         ready,
         watch,

@@ -6,7 +6,7 @@
 use std::{any::Any, sync::Arc};
 
 use tidegate_core::{
-    Attempt, Batch, Control, Flow, Lineage, NodeId, OperatorContext, OperatorError, OperatorUid,
+    Attempt, Batch, Control, Faults, Flow, Lineage, NodeId, OperatorContext, OperatorError, OperatorUid,
     OperatorVisitor, Output, Push, SideOutputs, VisitOperators,
     chain::{ChainError, ChainedTwoInput, FanOut},
     graph::{GraphError, JobGraph},
@@ -63,10 +63,10 @@ impl JobProgram {
         &self.graph
     }
 
-    /// Who commits for a sink.
-    pub(crate) fn committer(&self, sink: &OperatorUid) -> Option<Arc<dyn Committer>> {
+    /// Who commits for a sink, and dies where the faults strike.
+    pub(crate) fn committer(&self, sink: &OperatorUid, faults: &Faults) -> Option<Arc<dyn Committer>> {
         let node = self.graph.nodes.iter().find(|node| node.uid == *sink)?;
-        self.node(node.id).factory.committer()
+        self.node(node.id).factory.committer(faults)
     }
 
     /// The code behind a node.
@@ -129,8 +129,9 @@ pub trait NodeFactory: Send + Sync {
         None
     }
 
-    /// Who commits for the node, if it is a sink that commits.
-    fn committer(&self) -> Option<Arc<dyn Committer>> {
+    /// Who commits for the node, if it is a sink that commits; it dies where `faults` strike.
+    fn committer(&self, faults: &Faults) -> Option<Arc<dyn Committer>> {
+        let _ = faults;
         None
     }
 }
@@ -225,8 +226,8 @@ impl<T: Send + 'static> NodeFactory for SinkFactory<T> {
         Ok(BuiltNode::push::<T>(Box::new(node)))
     }
 
-    fn committer(&self) -> Option<Arc<dyn Committer>> {
-        self.0.committer()
+    fn committer(&self, faults: &Faults) -> Option<Arc<dyn Committer>> {
+        self.0.committer_with(faults)
     }
 }
 

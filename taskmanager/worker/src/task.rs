@@ -305,7 +305,9 @@ impl Task {
 
     fn run_from(&mut self, started_ns: u64) -> Result<Ran, Stop> {
         if !self.flow.is_ready() && !self.drain()? {
-            return self.rest(None);
+            self.act_midway()?;
+            let until = self.coming_timer()?;
+            return self.rest(until);
         }
         let mut next_timer = self.fire_timers()?;
         let mut empty = None;
@@ -346,7 +348,10 @@ impl Task {
                 self.rest(timer)
             }
             None if self.flow.is_ready() => Ok(Ran::Again),
-            None => self.rest(next_timer),
+            None => {
+                let until = self.coming_timer()?;
+                self.rest(until)
+            }
         }
     }
 
@@ -376,6 +381,18 @@ impl Task {
         })?;
         self.flow = self.chain().drain()?;
         Ok(self.flow.is_ready())
+    }
+
+    /// The next timer that is not due yet. Those that are due wait until the chain is ready, and whoever keeps it from that
+    /// wakes the task.
+    fn coming_timer(&mut self) -> Result<Option<ProcessingTime>, Stop> {
+        let mut coming = None;
+        let now = self.probe.now();
+        self.chain().visit(&mut |operator| {
+            coming = earliest(coming, operator.next_timer().filter(|time| *time > now));
+            Ok(())
+        })?;
+        Ok(coming)
     }
 
     fn next_timer(&mut self) -> Result<Option<ProcessingTime>, Stop> {

@@ -10,7 +10,7 @@ use std::{
 
 use tidegate_core::{NamedTask, OperatorUid, TaskProbe};
 
-/// A task of a slot.
+/// A task of a thread.
 #[derive(Debug)]
 pub(crate) struct WatchedTask {
     pub(crate) task: NamedTask,
@@ -28,25 +28,42 @@ pub(crate) struct Hold {
     pub(crate) since_ns: u64,
 }
 
-/// What one slot's thread is doing. Written by the thread, read by any.
+/// What one executor's thread is doing. Written by the thread, read by any.
 #[derive(Debug)]
-pub(crate) struct SlotWatch {
+pub(crate) struct ThreadWatch {
     tasks: Vec<WatchedTask>,
+    may_block: bool,
     /// The place of the task that has the thread, plus one; 0 if none has.
     holder: AtomicUsize,
     since_ns: AtomicU64,
 }
 
-impl SlotWatch {
+impl ThreadWatch {
+    /// The watch of a thread that nothing should hold for long.
     pub(crate) fn new(tasks: Vec<WatchedTask>) -> Arc<Self> {
+        Self::with(tasks, false)
+    }
+
+    /// The watch of a thread that is there to be held.
+    pub(crate) fn of_blocking_chain(tasks: Vec<WatchedTask>) -> Arc<Self> {
+        Self::with(tasks, true)
+    }
+
+    fn with(tasks: Vec<WatchedTask>, may_block: bool) -> Arc<Self> {
         Arc::new(Self {
             tasks,
+            may_block,
             holder: AtomicUsize::new(0),
             since_ns: AtomicU64::new(0),
         })
     }
 
-    /// The tasks of the slot.
+    /// Whether the thread may be held for as long as it takes.
+    pub(crate) fn may_block(&self) -> bool {
+        self.may_block
+    }
+
+    /// The tasks of the thread.
     pub(crate) fn tasks(&self) -> &[WatchedTask] {
         &self.tasks
     }
@@ -93,7 +110,7 @@ mod tests {
             },
             name: "slow → fast".into(),
         };
-        let watch = SlotWatch::new(vec![WatchedTask {
+        let watch = ThreadWatch::new(vec![WatchedTask {
             task: task.clone(),
             probe: Arc::clone(&probe),
         }]);

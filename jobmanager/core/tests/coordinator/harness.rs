@@ -33,6 +33,7 @@ pub(crate) fn graph() -> JobGraph {
         port: 0,
         partitioning: Partitioning::Forward,
         slot: 0,
+        blocking: false,
     };
     JobGraph {
         name: "test".into(),

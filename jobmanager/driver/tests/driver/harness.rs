@@ -301,6 +301,7 @@ pub(crate) fn job() -> JobDescription {
         port: 0,
         partitioning: Partitioning::Forward,
         slot: 0,
+        blocking: false,
     };
     JobDescription {
         job: "counting".into(),

@@ -103,10 +103,36 @@ impl Task {
                 (Feed::Source { .. }, _) | (Feed::Edges(_), Phase::Ended) => true,
                 (Feed::Edges(_), Phase::Running) => false,
             };
-        let Some(barrier) = self.trigger.filter(|_| acts) else {
+        if acts { self.take_trigger() } else { Ok(()) }
+    }
+
+    /// Acts on a trigger at a source while operators of its chain wait for something outside the executor: a checkpoint that
+    /// starts here does not wait for slow calls whose records are in the snapshot. Room further down is waited for as ever.
+    pub(super) fn act_midway(&mut self) -> Result<(), Stop> {
+        let reads = self.phase == Phase::Running
+            && matches!(
+                self.feed,
+                Feed::Source {
+                    state: SourceState::Reading,
+                    ..
+                }
+            );
+        let has_room = self.outputs.iter().all(|output| !output.status.is_blocked());
+        if self.trigger.is_none() || !reads || !has_room {
+            return Ok(());
+        }
+        let mut may_pass = true;
+        self.chain().visit(&mut |operator| {
+            may_pass &= operator.barrier_may_pass();
+            Ok(())
+        })?;
+        if may_pass { self.take_trigger() } else { Ok(()) }
+    }
+
+    fn take_trigger(&mut self) -> Result<(), Stop> {
+        let Some(barrier) = self.trigger.take() else {
             return Ok(());
         };
-        self.trigger = None;
         if barrier.checkpoint > self.snapshot_taken {
             if let Feed::Edges(edges) = &mut self.feed {
                 if !edges.alignment.is_new(barrier.checkpoint) {

@@ -27,7 +27,7 @@ use crate::{
     ledger::Ledger,
     participant::Participant,
     task::TaskEvent,
-    watch::SlotWatch,
+    watch::ThreadWatch,
     watchdog::{LOOK_INTERVAL, Warning, Watchdog},
     worker::{Worker, WorkerError},
 };
@@ -73,8 +73,8 @@ struct Running {
     tasks: Vec<TaskId>,
     participant: Participant,
     ledger: Ledger,
-    /// By slot.
-    watches: Vec<Arc<SlotWatch>>,
+    /// By executor.
+    watches: Vec<Arc<ThreadWatch>>,
     /// What a checkpoint waits for is being found out.
     explanation: Option<Explanation>,
     stopping: bool,
@@ -320,7 +320,8 @@ impl Service {
     fn look(&mut self) {
         let now_ns = self.worker.clock.nanos();
         let Some(running) = &self.running else { return };
-        for (slot, watch) in running.watches.iter().enumerate() {
+        let watches = running.watches.iter().enumerate();
+        for (slot, watch) in watches.filter(|(_, watch)| !watch.may_block()) {
             let Some(Warning { hold, unmentioned }) = self.watchdog.look(slot, watch.hold(now_ns), now_ns)
             else {
                 continue;

@@ -120,7 +120,7 @@ impl FileSink {
         self
     }
 
-    /// Where tests make the committer die.
+    /// Where tests make the committer die: here rather than where the whole run does.
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
@@ -146,7 +146,16 @@ impl<T: Serialize + Send + 'static> Sink<T> for FileSink {
     }
 
     fn committer(&self) -> Option<Arc<dyn Committer>> {
-        let committer = FileCommitter::new(self.output.clone(), self.faults.clone());
+        Sink::<T>::committer_with(self, &Faults::default())
+    }
+
+    fn committer_with(&self, faults: &Faults) -> Option<Arc<dyn Committer>> {
+        let faults = if self.faults.is_armed() {
+            &self.faults
+        } else {
+            faults
+        };
+        let committer = FileCommitter::new(self.output.clone(), faults.clone());
         Some(Arc::new(committer))
     }
 }

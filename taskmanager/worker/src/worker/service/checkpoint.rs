@@ -103,7 +103,7 @@ impl Service {
         let faults = self.worker.options.faults.clone();
         tokio::spawn(async move {
             for request in requests {
-                let Some(committer) = program.committer(&request.sink) else {
+                let Some(committer) = program.committer(&request.sink, &faults) else {
                     continue;
                 };
                 let mut rest = COMMIT_RETRY_FIRST;

@@ -109,14 +109,15 @@ impl Service {
             participant: Participant::new(share.tasks.len()),
             tasks: share.tasks,
             ledger: Ledger::default(),
-            watches: share.slots.iter().map(|slot| Arc::clone(&slot.watch)).collect(),
+            watches: share.threads.iter().map(|thread| Arc::clone(&thread.watch)).collect(),
             explanation: None,
             stopping: false,
             joining: None,
         };
-        for (slot, share) in share.slots.into_iter().enumerate() {
+        for (slot, share) in share.threads.into_iter().enumerate() {
             let events = self.executor_events(attempt);
             let spawned = executor::spawn(ExecutorParts {
+                name: share.name,
                 slot,
                 ready: share.ready,
                 watch: share.watch,
