@@ -13,11 +13,11 @@ use crate::{Record, Stream};
 #[must_use = "say what becomes of refused records: `or_fail`, `or_drop` or `with_dead_letters`"]
 pub struct Fallible<T, U> {
     stream: Stream<T>,
-    operation: &'static str,
-    make: MakeFallible<T, U>,
+    apply: ApplyFallible<T, U>,
 }
 
-type MakeFallible<T, U> = Box<dyn Fn(OnError<T>) -> Box<dyn Operator<T, U>> + Send + Sync>;
+/// Puts the operation behind the stream.
+type ApplyFallible<T, U> = Box<dyn FnOnce(Stream<T>, OnError<T>) -> Stream<U>>;
 
 /// The port of dead letters: the only side output that a fallible operation has.
 const DEAD_LETTERS: u16 = 1;
@@ -55,13 +55,18 @@ impl<T: Record, U: Record> Fallible<T, U> {
         (accepted, refused)
     }
 
-    fn with(self, on_error: OnError<T>) -> Stream<U> {
-        let Self {
+    pub(crate) fn new(
+        stream: Stream<T>,
+        apply: impl FnOnce(Stream<T>, OnError<T>) -> Stream<U> + 'static,
+    ) -> Self {
+        Self {
             stream,
-            operation,
-            make,
-        } = self;
-        stream.operate(operation, None, Arc::new(move |_| Ok(make(on_error))))
+            apply: Box::new(apply),
+        }
+    }
+
+    fn with(self, on_error: OnError<T>) -> Stream<U> {
+        (self.apply)(self.stream, on_error)
     }
 }
 
@@ -197,10 +202,8 @@ impl<T: Record> Stream<T> {
         operation: &'static str,
         make: impl Fn(OnError<T>) -> Box<dyn Operator<T, U>> + Send + Sync + 'static,
     ) -> Fallible<T, U> {
-        Fallible {
-            stream: self,
-            operation,
-            make: Box::new(make),
-        }
+        Fallible::new(self, move |stream, on_error| {
+            stream.operate(operation, None, Arc::new(move |_| Ok(make(on_error))))
+        })
     }
 }

@@ -120,6 +120,7 @@
 extern crate self as tidegate;
 
 mod allocator;
+mod async_map;
 mod broadcast;
 mod build_error;
 mod clock;

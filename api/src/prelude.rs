@@ -12,9 +12,10 @@ pub use tidegate_operators::window::{
     ProcessWindowFunction, Session, Sliding, Tumbling, Window, WindowContext, WindowElements, Windowed,
 };
 pub use tidegate_operators::{
-    BroadcastContext, BroadcastFunction, CallbackSink, CoProcessFunction, CollectSink, Collected, DeadLetter,
-    DiscardSink, Emit, EmitContext, GeneratorSource, IteratorSource, Keyed, PlainBroadcastFunction,
-    PrintSink, ProcessContext, ProcessFunction, WatermarkGenerator, WatermarkStrategy,
+    AsyncCalls, BroadcastContext, BroadcastFunction, CallbackSink, CoProcessFunction, CollectSink, Collected,
+    DeadLetter, DiscardSink, Emit, EmitContext, GeneratorSource, IteratorSource, Keyed,
+    PlainBroadcastFunction, PrintSink, ProcessContext, ProcessFunction, RetryStrategy, WatermarkGenerator,
+    WatermarkStrategy,
     aggregate::{Count, Max, MaxBy, Mean, Min, MinBy, Sum},
 };
 pub use tidegate_state::{
