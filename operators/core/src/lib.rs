@@ -48,7 +48,7 @@ pub use operator::{
     Operator, OperatorContext, OperatorLifecycle, Position, Progress, TaskProbe, TwoInputOperator,
 };
 pub use output::{Barrier, BarrierKind, Control, Flow, OperatorVisitor, Output, Push, VisitOperators};
-pub use recycle::{recycle, roomy};
+pub use recycle::{recycle, recycle_iterator, roomy};
 pub use run_times::RunTimes;
 pub use side::{OutputTag, SideOutputs};
 pub use time::{EventTime, ProcessingTime};

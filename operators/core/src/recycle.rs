@@ -57,6 +57,12 @@ pub fn recycle<T: 'static>(mut vector: Vec<T>) {
     });
 }
 
+/// [`recycle`]s the vector that an iterator has come from, and drops what it has not given.
+pub fn recycle_iterator<T: 'static>(records: std::vec::IntoIter<T>) {
+    // The standard library collects into the allocation that the records come from.
+    recycle(records.filter(|_| false).collect());
+}
+
 impl<T: 'static> Batch<T> {
     /// An empty batch with room for [`target_records`], from what this thread has [recycled](Self::recycle) if possible.
     pub fn roomy() -> Self {
@@ -100,6 +106,19 @@ mod tests {
         let (again, other) = (roomy::<Record>(), roomy::<Record>());
         assert!(again.is_empty() && again.as_ptr() as usize == place);
         assert_ne!(other.as_ptr() as usize, place);
+    }
+
+    #[test]
+    fn an_iterator_gives_the_allocation_back_that_it_came_from() {
+        struct Walked(#[expect(dead_code, reason = "gives the type a size")] [u64; 3]);
+        let mut vector = roomy::<Walked>();
+        vector.extend((0..5).map(|n| Walked([n; 3])));
+        let place = vector.as_ptr() as usize;
+        let mut records = vector.into_iter();
+        records.by_ref().take(3).for_each(drop);
+        recycle_iterator(records);
+        let again = roomy::<Walked>();
+        assert!(again.is_empty() && again.as_ptr() as usize == place);
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub struct Step<'a, K: Key, O> {
 
 impl<K: Key, O> Step<'_, K, O> {
     /// Gives the records of a batch to a function until none is left or the output is full.
-    pub(super) fn feed<T, S: KeySelector<T, Key = K>>(
+    pub(super) fn feed<T: 'static, S: KeySelector<T, Key = K>>(
         &mut self,
         feed: &mut Feed<T>,
         selector: &S,

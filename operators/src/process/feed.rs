@@ -1,6 +1,6 @@
 //! A batch that is being worked through record by record, possibly in several steps.
 
-use tidegate_core::{Batch, EventTime, KeySelector, OperatorContext, Times};
+use tidegate_core::{Batch, EventTime, KeySelector, OperatorContext, Times, recycle, recycle_iterator};
 
 use crate::keyed::hashes;
 
@@ -49,12 +49,24 @@ impl<T> Feed<T> {
     }
 }
 
-impl<T> Iterator for Feed<T> {
+impl<T: 'static> Feed<T> {
+    /// Everything has been given: the vectors serve again.
+    fn recycle(&mut self) {
+        recycle_iterator(std::mem::take(&mut self.records));
+        recycle(std::mem::take(&mut self.hashes));
+        std::mem::take(&mut self.times).recycle();
+    }
+}
+
+impl<T: 'static> Iterator for Feed<T> {
     type Item = Fed<T>;
 
     #[inline]
     fn next(&mut self) -> Option<Fed<T>> {
-        let record = self.records.next()?;
+        let Some(record) = self.records.next() else {
+            self.recycle();
+            return None;
+        };
         let index = self.taken;
         self.taken += 1;
         Some(Fed {

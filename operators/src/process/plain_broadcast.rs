@@ -99,7 +99,7 @@ impl<P: PlainBroadcastFunction> PlainBroadcast<P> {
 }
 
 /// Gives records without keys to a function until none is left or the output is full.
-fn emit_each<T, O>(
+fn emit_each<T: 'static, O>(
     feed: &mut Feed<T>,
     counters: &mut Counters,
     out: &mut Output<O>,

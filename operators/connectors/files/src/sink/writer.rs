@@ -102,7 +102,7 @@ impl<T: Serialize> Writer<T> {
     }
 }
 
-impl<T: Serialize + Send> SinkWriter<T> for Writer<T> {
+impl<T: Serialize + Send + 'static> SinkWriter<T> for Writer<T> {
     fn write(&mut self, batch: Batch<T>) -> Result<Flow, OperatorError> {
         self.collect_leftovers();
         let now = self.probe.now();
@@ -114,6 +114,7 @@ impl<T: Serialize + Send> SinkWriter<T> for Writer<T> {
             self.received += 1;
             self.since = self.since.or(Some(now));
         }
+        batch.recycle();
         let bytes = self.encoder.len() as u64 + self.part_bytes;
         if self.rolling.closes(bytes, None, now) {
             self.close_part();

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tidegate_core::{
     Batch, Io, OperatorContext, OperatorError, Output, TARGET_RECORDS,
     source::{SourceReader, SourceStatus, Split, SplitMark},
+    target_records,
 };
 
 use super::{
@@ -224,7 +225,7 @@ impl Rows {
     ) -> Result<Step, FileError> {
         let mut looked_at = 0;
         loop {
-            if batch.len() >= TARGET_RECORDS || looked_at >= POLL_BYTES {
+            if batch.len() >= target_records::<T>() || looked_at >= POLL_BYTES {
                 return Ok(Step::Paused);
             }
             let row = match self.framer.next() {
@@ -369,7 +370,7 @@ impl<T: DeserializeOwned + Send + 'static> SourceReader<T> for Reader<T> {
         };
         let split = self.splits[reading.index].0;
         out.mark(SplitMark::Reading(split));
-        let mut batch = Batch::from(Vec::with_capacity(TARGET_RECORDS));
+        let mut batch = Batch::roomy();
         let status = self.read(&mut reading, waker, &mut batch, out, context)?;
         if status != SourceStatus::Finished {
             self.current = Some(reading);
