@@ -16,10 +16,13 @@ use tidegate_operators::{
     harness::{AsyncMapHarness, Emitted, HarnessBuilder, HarnessSnapshot, HeldIo},
 };
 
+/// What is still to be answered to each record.
+type Answers = HashMap<u32, Vec<Result<u32, String>>>;
+
 /// A service that answers what the test has told it, when the test lets it.
 #[derive(Clone, Default)]
 struct Service {
-    answers: Arc<Mutex<HashMap<u32, Vec<Result<u32, String>>>>>,
+    answers: Arc<Mutex<Answers>>,
     calls: Arc<Mutex<Vec<u32>>>,
     io: HeldIo,
 }
