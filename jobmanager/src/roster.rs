@@ -1,0 +1,132 @@
+//! Which jobs are hosted and which workers sit where.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tidegate_core::JobId;
+use tidegate_driver::DriverHandle;
+use tokio::sync::oneshot;
+
+/// A job whose workers may attach.
+#[derive(Clone, Debug)]
+pub struct HostedJob {
+    /// Its id.
+    pub job: JobId,
+    /// The fingerprint of its graph: workers that build another are refused.
+    pub graph_fingerprint: u64,
+    /// What its executable was compiled for: workers that were compiled for something else are refused. `None` takes any.
+    pub target: Option<String>,
+    /// Its driver.
+    pub driver: DriverHandle,
+}
+
+/// A job of this name is hosted already.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("job \"{job}\" is hosted already; withdraw it first, or give the other a name of its own")]
+pub struct AlreadyHosted {
+    /// Which.
+    pub job: JobId,
+}
+
+/// All hosted jobs. The lock is a leaf, held for a look-up.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    jobs: Mutex<HashMap<JobId, Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    job: HostedJob,
+    seats: HashMap<String, Seat>,
+}
+
+/// Held by the roster: whoever drops it asks the session in the seat to leave.
+#[derive(Debug)]
+struct Seat {
+    _asks_to_leave: oneshot::Sender<()>,
+    /// Resolves when the session has left.
+    left: oneshot::Receiver<()>,
+}
+
+/// Held by the session of a worker while it lasts.
+#[derive(Debug)]
+pub(crate) struct Seated {
+    asked_to_leave: oneshot::Receiver<()>,
+    _leaves: oneshot::Sender<()>,
+}
+
+impl Seated {
+    /// Resolves when the session is to end: another worker takes the seat, the job is withdrawn or the port closes.
+    pub(crate) async fn asked_to_leave(&mut self) {
+        // Nothing is ever sent; the roster drops its end.
+        let _ = (&mut self.asked_to_leave).await;
+    }
+}
+
+impl Roster {
+    pub(crate) fn host(&self, job: HostedJob) -> Result<(), AlreadyHosted> {
+        let mut jobs = self.lock();
+        if jobs.contains_key(&job.job) {
+            return Err(AlreadyHosted { job: job.job });
+        }
+        let seats = HashMap::new();
+        jobs.insert(job.job.clone(), Entry { job, seats });
+        Ok(())
+    }
+
+    pub(crate) fn withdraw(&self, job: &JobId) -> Option<HostedJob> {
+        self.lock().remove(job).map(|entry| entry.job)
+    }
+
+    pub(crate) fn withdraw_all(&self) {
+        self.lock().clear();
+    }
+
+    pub(crate) fn find(&self, job: &JobId) -> Option<HostedJob> {
+        self.lock().get(job).map(|entry| entry.job.clone())
+    }
+
+    /// Gives a worker's seat to a new session, once whichever sat there has left. `None` if the job has been withdrawn.
+    pub(crate) async fn take_seat(&self, job: &JobId, worker: &str) -> Option<Seated> {
+        loop {
+            let (asks_to_leave, asked_to_leave) = oneshot::channel();
+            let (leaves, left) = oneshot::channel();
+            let predecessor = {
+                let mut jobs = self.lock();
+                let seats = &mut jobs.get_mut(job)?.seats;
+                // Seats of workers that are gone do not pile up.
+                seats.retain(|_, seat| !is_over(&mut seat.left));
+                let predecessor = seats.remove(worker).map(|seat| seat.left);
+                if predecessor.is_none() {
+                    let seat = Seat {
+                        _asks_to_leave: asks_to_leave,
+                        left,
+                    };
+                    seats.insert(worker.to_owned(), seat);
+                }
+                predecessor
+            };
+            match predecessor {
+                // Nothing is ever sent; the session drops its end.
+                Some(left) => drop(left.await),
+                None => {
+                    return Some(Seated {
+                        asked_to_leave,
+                        _leaves: leaves,
+                    });
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
+        // Nothing under the lock leaves the maps half changed.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_over(left: &mut oneshot::Receiver<()>) -> bool {
+    matches!(left.try_recv(), Err(oneshot::error::TryRecvError::Closed))
+}
