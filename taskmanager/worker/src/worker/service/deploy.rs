@@ -109,7 +109,11 @@ impl Service {
             participant: Participant::new(share.tasks.len()),
             tasks: share.tasks,
             ledger: Ledger::default(),
-            watches: share.threads.iter().map(|thread| Arc::clone(&thread.watch)).collect(),
+            watches: share
+                .threads
+                .iter()
+                .map(|thread| Arc::clone(&thread.watch))
+                .collect(),
             explanation: None,
             stopping: false,
             joining: None,
