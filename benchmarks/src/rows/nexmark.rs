@@ -19,8 +19,8 @@ use crate::{
 };
 
 const ID: &str = "E5";
-/// Forty seconds of event time.
-const EVENTS: u64 = 40_000_000;
+/// Twenty seconds of event time.
+const EVENTS: u64 = 20_000_000;
 
 /// What E2's yardstick is measured on.
 const KEYS: u64 = 1_000_000;
