@@ -13,6 +13,7 @@ mod ledger;
 mod metrics;
 mod participant;
 mod program;
+mod remote;
 mod restore;
 mod scan;
 mod segments;
@@ -31,6 +32,7 @@ pub use program::{
     AnyPort, AnyPush, AttachSides, BuiltNode, Discovery, JobProgram, NodeFactory, NodeParts, NodeProgram,
     Port, operator, sink, source, source_with_sides, two_input_operator,
 };
+pub use remote::{CoordinatorLink, LinkError, LinkOptions};
 pub use segments::{SegmentError, Segments};
 pub use source_node::{Polled, SourceHead};
 pub use worker::{Worker, WorkerError, WorkerOptions};
