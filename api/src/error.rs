@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use tidegate_core::{BoxError, Epoch, TaskError};
 use tidegate_driver::{DriverError, SavepointError, StoreError};
-use tidegate_worker::WorkerError;
+use tidegate_proto::control::SecretError;
+use tidegate_worker::{LinkError, WorkerError};
 
 use crate::{BuildError, StateReadError};
 
@@ -75,6 +76,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A worker is not, or no longer, attached to its job manager.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The environment's cluster secret is none.
+    #[error("TIDEGATE_CLUSTER_SECRET cannot be used")]
+    Secret(#[source] SecretError),
     /// Threads could not be had.
     #[error("threads for the job could not be started")]
     Threads(#[source] std::io::Error),
@@ -103,6 +110,8 @@ pub enum ExitCode {
     StateRefused = 3,
     /// The place for checkpoints cannot be used.
     Storage = 4,
+    /// A worker was refused by its job manager, or has lost it.
+    Coordinator = 5,
     /// It was stopped at once.
     Interrupted = 130,
 }
@@ -117,6 +126,9 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Build(_) | Self::Other(_) | Self::MetricsAddress { .. } => ExitCode::Usage,
+            Self::Secret(_) => ExitCode::Usage,
+            Self::Link(LinkError::Worker(_)) => ExitCode::JobFailed,
+            Self::Link(_) => ExitCode::Coordinator,
             Self::StateRefused { .. } | Self::StateRead(_) => ExitCode::StateRefused,
             Self::Storage(error) => match error {
                 StoreError::Corrupt(_)

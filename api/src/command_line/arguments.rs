@@ -14,7 +14,10 @@ use crate::{
     options::{CheckpointSettings, StartSetting},
 };
 
-use super::restart::parse_restart;
+use super::{
+    restart::parse_restart,
+    worker::{JobWords, WorkerArguments},
+};
 
 /// For jobs that take no arguments of their own.
 #[derive(Args, Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -58,6 +61,15 @@ pub(super) enum Request<A: Args> {
         #[command(subcommand)]
         request: CheckpointsRequest,
     },
+    /// Describes the job, as JSON, to a job manager.
+    #[command(hide = true)]
+    Describe {
+        #[command(flatten)]
+        job: JobWords,
+    },
+    /// Works for the job under a job manager, until it ends.
+    #[command(hide = true)]
+    Worker(Box<WorkerArguments>),
 }
 
 /// What to do about savepoints.
@@ -249,11 +261,13 @@ pub(super) struct Parsed<A: Args> {
 }
 
 /// The words that are not a job's own first argument.
-const REQUESTS: [&str; 9] = [
+const REQUESTS: [&str; 11] = [
     "run",
     "plan",
     "savepoint",
     "checkpoints",
+    "describe",
+    "worker",
     "help",
     "-h",
     "--help",

@@ -10,6 +10,7 @@ mod restart;
 mod run;
 mod sample;
 mod units;
+mod worker;
 
 use std::{ffi::OsString, io::IsTerminal};
 
@@ -62,6 +63,7 @@ use live::Screen;
 /// | 2 | the command line or the job makes no sense |
 /// | 3 | state or a savepoint was refused: of another graph or type, unreadable, or not there |
 /// | 4 | the place for checkpoints cannot be used |
+/// | 5 | a worker was refused by its job manager, or has lost it |
 /// | 130 | the process was told twice to stop, or to stop without a checkpoint |
 ///
 /// On Linux with glibc, `run` starts the program again in its own place first, with an environment that
@@ -160,5 +162,10 @@ fn dispatch<A: Args>(
             place,
             request: CheckpointsRequest::Ls,
         } => inspect::checkpoints(&place.location(name)),
+        Request::Describe { job } => inspect::print(&worker::description(&built(job.parse(name)?)?)),
+        Request::Worker(arguments) => {
+            crate::tune_allocator();
+            worker::run(&built(arguments.job.parse(name)?)?, &arguments)
+        }
     }
 }
