@@ -1,0 +1,270 @@
+//! A job manager in the test's process, workers in processes of their own. Every process is killed by its handle when the
+//! test ends.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tidegate_core::graph::JobGraph;
+use tidegate_driver::{
+    CheckpointSettings, Driver, DriverError, DriverHandle, DriverOptions, JobDescription, JobStatus,
+    JobStore, Outcome, RestartSettings,
+};
+use tidegate_jobmanager::{HostedJob, WorkerPort, WorkerPortHandle, WorkerPortOptions};
+use tokio::task::JoinHandle;
+
+const EXECUTABLE: &str = env!("CARGO_BIN_EXE_counting_job");
+const RECORDS: u64 = 20_000;
+const KEYS: u64 = 97;
+/// What a worker ends with that was refused or has lost its job manager.
+pub(crate) const REFUSED: i32 = 5;
+/// After which a test has hung.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A job manager with one job.
+pub(crate) struct Cluster {
+    folder: TempDir,
+    options: WorkerPortOptions,
+    port: WorkerPortHandle,
+    serving: Option<JoinHandle<()>>,
+    driver: DriverHandle,
+    running: Option<JoinHandle<Result<Outcome, DriverError>>>,
+}
+
+impl Cluster {
+    pub(crate) fn start(options: WorkerPortOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, serving, driver, running) = host(&folder, &options);
+        Self {
+            folder,
+            options,
+            port,
+            serving: Some(serving),
+            driver,
+            running: Some(running),
+        }
+    }
+
+    /// A worker of the job, with more environment.
+    pub(crate) fn spawn_worker(&self, name: &str, environment: &[(&str, &str)]) -> Process {
+        self.spawn_worker_of("--uid=counts", name, environment)
+    }
+
+    /// A worker of the job with another argument.
+    pub(crate) fn spawn_worker_of(
+        &self,
+        argument: &str,
+        name: &str,
+        environment: &[(&str, &str)],
+    ) -> Process {
+        let errors = tempfile::Builder::new()
+            .prefix(name)
+            .tempfile_in(self.folder.path())
+            .unwrap();
+        let (file, errors) = errors.keep().unwrap();
+        Process::start(
+            Command::new(EXECUTABLE)
+                .args(["worker", "--slots", "1", "--worker", name])
+                .args(["--job", "counting-job", "--coordinator"])
+                .arg(format!("http://{}", self.port.address()))
+                .arg("--checkpoint-dir")
+                .arg(self.folder.path().join("checkpoints"))
+                .arg("--")
+                .args(job_arguments(&self.folder))
+                .arg(argument)
+                .env_remove("TIDEGATE_CLUSTER_SECRET")
+                .envs(environment.iter().copied())
+                .stdin(Stdio::null()),
+            file,
+            errors,
+        )
+    }
+
+    pub(crate) fn status(&self) -> JobStatus {
+        self.driver.status().borrow().clone()
+    }
+
+    /// Waits for a condition.
+    pub(crate) async fn reach(&self, condition: impl FnMut(&JobStatus) -> bool) {
+        let mut status = self.driver.status();
+        let reached = tokio::time::timeout(PATIENCE, status.wait_for(condition)).await;
+        let _ = reached
+            .expect("the condition is reached in time")
+            .expect("the driver lives");
+    }
+
+    /// Waits for the end of the job.
+    pub(crate) async fn outcome(&mut self) -> Outcome {
+        let running = self.running.take().expect("the job is waited for once");
+        let ended = tokio::time::timeout(PATIENCE, running).await;
+        ended.expect("the job ends in time").unwrap().unwrap()
+    }
+
+    /// Ends the job's driver where it stands, as the death of its process would, and the port.
+    pub(crate) async fn die(&mut self) {
+        let running = self.running.take().expect("the job runs");
+        running.abort();
+        let _ = running.await;
+        self.port.shut_down();
+        let serving = self.serving.take().expect("it is served");
+        let ended = tokio::time::timeout(PATIENCE, serving).await;
+        ended.expect("the port closes in time").expect("the port served");
+    }
+
+    /// A new job manager over what the old one left in the store.
+    pub(crate) fn revive(&mut self) {
+        let (port, serving, driver, running) = host(&self.folder, &self.options);
+        self.port = port;
+        self.serving = Some(serving);
+        self.driver = driver;
+        self.running = Some(running);
+    }
+
+    /// How often each row was written.
+    pub(crate) fn rows(&self) -> BTreeMap<(u64, u64), u32> {
+        let mut rows = BTreeMap::new();
+        let files = fs::read_dir(self.folder.path().join("output"))
+            .into_iter()
+            .flatten();
+        for file in files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.is_file())
+        {
+            for line in fs::read_to_string(file).unwrap().lines() {
+                let row: Value = serde_json::from_str(line).unwrap();
+                let number = |name: &str| row[name].as_u64().expect("a number");
+                *rows.entry((number("key"), number("count"))).or_default() += 1;
+            }
+        }
+        rows
+    }
+
+    pub(crate) fn expected_rows(&self) -> BTreeMap<(u64, u64), u32> {
+        (0..RECORDS)
+            .map(|number| ((number % KEYS, number / KEYS + 1), 1))
+            .collect()
+    }
+}
+
+fn job_arguments(folder: &TempDir) -> Vec<String> {
+    let output = folder.path().join("output");
+    vec![
+        format!("--records={RECORDS}"),
+        format!("--keys={KEYS}"),
+        format!("--rate={}", RECORDS / 2),
+        format!("--output={}", output.display()),
+    ]
+}
+
+/// Asks the executable what it is.
+fn describe(folder: &TempDir) -> Value {
+    let described = Command::new(EXECUTABLE)
+        .args(["describe", "--"])
+        .args(job_arguments(folder))
+        .output()
+        .unwrap();
+    assert!(
+        described.status.success(),
+        "{}",
+        String::from_utf8_lossy(&described.stderr)
+    );
+    serde_json::from_slice(&described.stdout).unwrap()
+}
+
+type Hosted = (
+    WorkerPortHandle,
+    JoinHandle<()>,
+    DriverHandle,
+    JoinHandle<Result<Outcome, DriverError>>,
+);
+
+fn host(folder: &TempDir, options: &WorkerPortOptions) -> Hosted {
+    let described = describe(folder);
+    let graph: JobGraph = serde_json::from_value(described["graph"].clone()).unwrap();
+    let graph_fingerprint = graph.fingerprint();
+    let job = JobDescription {
+        job: "counting-job".into(),
+        graph: Arc::new(graph),
+        default_parallelism: None,
+        arguments: job_arguments(folder),
+    };
+    let settings = DriverOptions {
+        expected_workers: 2,
+        checkpoints: CheckpointSettings {
+            interval: Duration::from_millis(50),
+            ..CheckpointSettings::default()
+        },
+        restart: RestartSettings::FixedDelay {
+            delay: Duration::from_millis(10),
+            attempts: 100,
+        },
+        ..DriverOptions::default()
+    };
+    let location = folder.path().join("checkpoints");
+    let store = JobStore::open(location.to_str().expect("the path is UTF-8")).unwrap();
+    let (driver, handle) = Driver::new(settings, job, store);
+    let (port, workers) = WorkerPort::bind(options.clone()).unwrap();
+    let serving = tokio::spawn(async { port.run().await.expect("the port serves") });
+    workers
+        .host(HostedJob {
+            job: "counting-job".into(),
+            graph_fingerprint,
+            target: described["target"].as_str().map(str::to_owned),
+            driver: handle.clone(),
+        })
+        .unwrap();
+    (workers, serving, handle, tokio::spawn(driver.run()))
+}
+
+/// A process that does not outlive the test.
+pub(crate) struct Process {
+    child: Child,
+    errors: PathBuf,
+}
+
+impl Process {
+    fn start(command: &mut Command, file: File, errors: PathBuf) -> Self {
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        Self { child, errors }
+    }
+
+    /// Kills it at once, as by SIGKILL.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().unwrap();
+        let _ = self.exit_code().await;
+    }
+
+    /// Where its standard error goes.
+    pub(crate) fn errors(&self) -> PathBuf {
+        self.errors.clone()
+    }
+
+    /// Waits for its end; what it ended with, unless by a signal.
+    pub(crate) async fn exit_code(mut self) -> Option<i32> {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, ended).await;
+        ended.expect("the process ends in time")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
