@@ -173,6 +173,7 @@ fn job(kind: Kind, reader: &Reader, results: &Collected<Fired>, ends: bool) -> J
     let source = Scripted {
         splits: Arc::new(splits()),
         ends: Arc::new(AtomicBool::new(ends)),
+        per_ms: 500,
     };
     let records = env
         .source("records", source)

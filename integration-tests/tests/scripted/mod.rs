@@ -22,6 +22,8 @@ pub(crate) struct Scripted {
     pub(crate) splits: Arc<Vec<Vec<Timed>>>,
     /// Whether splits that have given everything end.
     pub(crate) ends: Arc<AtomicBool>,
+    /// How many records a split gives per millisecond, at most.
+    pub(crate) per_ms: usize,
 }
 
 impl Source<Timed> for Scripted {
@@ -39,6 +41,7 @@ impl Source<Timed> for Scripted {
         Ok(Box::new(Reader {
             source: self.clone(),
             splits: Vec::new(),
+            next_at: ProcessingTime(i64::MIN),
         }))
     }
 }
@@ -47,6 +50,8 @@ struct Reader {
     source: Scripted,
     /// The splits, how many records each has given, and whether it has ended.
     splits: Vec<(u32, u32, bool)>,
+    /// Before this time nothing more is given.
+    next_at: ProcessingTime,
 }
 
 impl SourceReader<Timed> for Reader {
@@ -64,6 +69,10 @@ impl SourceReader<Timed> for Reader {
         out: &mut Output<Timed>,
         context: &OperatorContext,
     ) -> Result<SourceStatus, OperatorError> {
+        if context.now() < self.next_at {
+            return Ok(SourceStatus::Until(self.next_at));
+        }
+        self.next_at = ProcessingTime(context.now().0 + 1);
         let mut status = SourceStatus::Finished;
         for (index, given, has_ended) in self.splits.iter_mut().filter(|(.., has_ended)| !has_ended) {
             let records = &self.source.splits[*index as usize];
@@ -73,11 +82,11 @@ impl SourceReader<Timed> for Reader {
                 *has_ended = true;
                 continue;
             }
-            status = SourceStatus::Until(ProcessingTime(context.now().0 + 1));
+            status = SourceStatus::Until(self.next_at);
             if !rest.is_empty() {
                 out.mark(SplitMark::Reading(*index));
             }
-            for record in rest.iter().take(500) {
+            for record in rest.iter().take(self.source.per_ms) {
                 out.emit(*record, None);
                 *given += 1;
             }
