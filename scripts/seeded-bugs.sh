@@ -15,8 +15,9 @@ suites_of() {
         CommitBeforeClaim) echo "tidegate-driver tidegate-coordinator tidegate-integration-tests" ;;
         ForgetTombstone | DeltaFromAborted) echo "tidegate-state tidegate-integration-tests" ;;
         ReuseChannelId) echo "tidegate-exchange" ;;
-        RepeatFiring | UnreadSplitIsIdle) echo "tidegate-operators" ;;
-        WatermarkRegresses | IdleSplitHolds) echo "tidegate-operators tidegate-worker" ;;
+        RepeatFiring) echo "tidegate-operators" ;;
+        UnreadSplitIsIdle) echo "tidegate-operators tidegate-integration-tests" ;;
+        WatermarkRegresses | IdleSplitHolds) echo "tidegate-operators tidegate-worker tidegate-integration-tests" ;;
     esac
 }
 
