@@ -6,12 +6,12 @@ mod state;
 use std::collections::BTreeMap;
 
 use tidegate_core::{
-    CheckpointId, Epoch, Key, OperatorUid, ProcessingTime,
+    CheckpointId, Epoch, EventTime, Key, OperatorUid, ProcessingTime,
     control::{Manifest, OperatorSnapshot},
     source::Split,
 };
 use tidegate_driver::{JobStore, Snapshot, read_snapshot};
-use tidegate_operators::PROCESSING_TIME_TIMERS;
+use tidegate_operators::{EVENT_TIME_TIMERS, PROCESSING_TIME_TIMERS};
 use tidegate_worker::Segments;
 use tokio::runtime::Runtime;
 
@@ -207,7 +207,21 @@ impl StateReader {
         operator: &str,
     ) -> Result<impl Iterator<Item = Result<(K, ProcessingTime), StateReadError>> + use<'_, K>, StateReadError>
     {
-        self.state(operator, PROCESSING_TIME_TIMERS)?.timers()
+        let timers = self.state(operator, PROCESSING_TIME_TIMERS)?.timers()?;
+        Ok(timers.map(|entry| entry.map(|(key, time)| (key, ProcessingTime(time)))))
+    }
+
+    /// The event-time timers that are set in a function, with the key of each.
+    ///
+    /// # Errors
+    /// As of [`timers`](Self::timers).
+    pub fn event_time_timers<K: Key>(
+        &self,
+        operator: &str,
+    ) -> Result<impl Iterator<Item = Result<(K, EventTime), StateReadError>> + use<'_, K>, StateReadError>
+    {
+        let timers = self.state(operator, EVENT_TIME_TIMERS)?.timers()?;
+        Ok(timers.map(|entry| entry.map(|(key, time)| (key, EventTime(time)))))
     }
 
     /// Reads all that a restore of the snapshot could read, and checks that it is there and undamaged.

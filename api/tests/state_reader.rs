@@ -178,6 +178,7 @@ fn every_kind_of_state_is_read_with_changes_and_deletions_applied() {
     assert_eq!(
         names,
         [
+            "#event-time-timers",
             "#processing-time-timers",
             "aggregating",
             "list",

@@ -50,7 +50,8 @@ impl Watermarks {
         let held = self
             .tasks
             .iter()
-            .filter(|(_, task)| task.held_by != WatermarkHolder::Nobody);
+            .filter(|(_, task)| task.held_by != WatermarkHolder::Nobody)
+            .filter(|(id, task)| !self.reads_before_watermarks(**id, task));
         let (last, lowest) = held
             .filter(|_| is_assigned)
             .min_by_key(|(id, task)| (task.watermark, std::cmp::Reverse(**id)))?;
@@ -62,29 +63,43 @@ impl Watermarks {
         })
     }
 
-    /// The input that a task's watermark waits for in the end: up from channel to channel.
-    fn holder(&self, mut id: TaskId) -> String {
+    /// Whether a task without event time hears a source that has some: it takes a stream from before the place where
+    /// watermarks are assigned, such as malformed rows, and waits for nothing.
+    fn reads_before_watermarks(&self, id: TaskId, task: &TaskWatermark) -> bool {
+        task.watermark == EventTime::MIN
+            && self
+                .origin(id)
+                .is_some_and(|(_, origin)| origin.watermark > EventTime::MIN)
+    }
+
+    /// The task whose input a task's watermark waits for in the end: up from channel to channel.
+    fn origin(&self, mut id: TaskId) -> Option<(TaskId, &TaskWatermark)> {
         // A graph has no cycles; the bound is for tasks that were looked at one after the other.
         for _ in 0..=self.tasks.len() {
-            let Some(task) = self.tasks.get(&id) else {
-                break;
-            };
-            let what = match task.held_by {
-                WatermarkHolder::Channel { vertex, task } => {
-                    id = TaskId { vertex, index: task };
-                    continue;
-                }
-                WatermarkHolder::Split { split } => format!("split {split}"),
-                WatermarkHolder::UnreadSplit { split } => format!("split {split}, not read yet"),
-                WatermarkHolder::Input => "its own records".to_owned(),
-                WatermarkHolder::Nobody if task.watermark == EventTime::MIN => {
-                    "which assigns no watermarks".to_owned()
-                }
-                WatermarkHolder::Nobody => "which has not passed on its last one".to_owned(),
-            };
-            return format!("[{}] task {}, {what}", task.chain, id.index);
+            let task = self.tasks.get(&id)?;
+            match task.held_by {
+                WatermarkHolder::Channel { vertex, task } => id = TaskId { vertex, index: task },
+                _ => return Some((id, task)),
+            }
         }
-        format!("task {id}")
+        None
+    }
+
+    /// The input that a task's watermark waits for, in words.
+    fn holder(&self, id: TaskId) -> String {
+        let Some((id, task)) = self.origin(id) else {
+            return format!("task {id}");
+        };
+        let what = match task.held_by {
+            WatermarkHolder::Split { split } => format!("split {split}"),
+            WatermarkHolder::UnreadSplit { split } => format!("split {split}, not read yet"),
+            WatermarkHolder::Input | WatermarkHolder::Channel { .. } => "its own records".to_owned(),
+            WatermarkHolder::Nobody if task.watermark == EventTime::MIN => {
+                "which assigns no watermarks".to_owned()
+            }
+            WatermarkHolder::Nobody => "which has not passed on its last one".to_owned(),
+        };
+        format!("[{}] task {}, {what}", task.chain, id.index)
     }
 }
 
@@ -192,6 +207,20 @@ mod tests {
             ])
             .as_deref(),
             Some("event time -∞, held by [names] task 0, which assigns no watermarks")
+        );
+    }
+
+    #[test]
+    fn what_is_taken_from_before_the_watermarks_holds_nothing() {
+        let split = WatermarkHolder::Split { split: 0 };
+        assert_eq!(
+            line([
+                task(0, 0, 1_420_070_400_000, split),
+                task(1, 0, 1_420_070_400_000, channel(0, 0)),
+                task(2, 0, i64::MIN, channel(0, 0)),
+            ])
+            .as_deref(),
+            Some("event time 2015-01-01T00:00:00Z, 5.5s behind, held by [flights] task 0, split 0")
         );
     }
 

@@ -4,7 +4,7 @@ use std::vec;
 
 use serde::{Serialize, de::DeserializeOwned};
 use tidegate_core::{
-    Key, KeyGroupRange, KeySpace, OperatorUid, ProcessingTime,
+    Key, KeyGroupRange, KeySpace, OperatorUid,
     snapshot::{Schema, StateError},
 };
 use tidegate_state::{Aggregator, StoredState};
@@ -94,14 +94,13 @@ impl<'a> StateInSnapshot<'a> {
             .map(move |entry| entry.map(|(key, accumulator)| (key, aggregator.lower(&accumulator)))))
     }
 
-    /// See [`StateReader::timers`].
+    /// The keys and times of timers, see [`StateReader::timers`].
     pub(super) fn timers<K: Key>(
         self,
-    ) -> Result<impl Iterator<Item = Result<(K, ProcessingTime), StateReadError>> + use<'a, K>, StateReadError>
-    {
+    ) -> Result<impl Iterator<Item = Result<(K, i64), StateReadError>> + use<'a, K>, StateReadError> {
         let stored = StoredState::timers(self.schema, self.space());
         let timers = self.entries::<(K, i64), ()>(stored)?;
-        Ok(timers.map(|entry| entry.map(|((key, time), ())| (key, ProcessingTime(time)))))
+        Ok(timers.map(|entry| entry.map(|(timer, ())| timer)))
     }
 
     fn space(&self) -> KeySpace {
