@@ -16,7 +16,7 @@ use crate::{AsyncCalls, AsyncFunction, AsyncMap, OnError};
 /// let double = Arc::new(|n: u32| Box::pin(async move { Ok(2 * n) }) as _);
 /// let mut harness = HarnessBuilder::new("double").async_map(double, AsyncCalls::ordered(2), OnError::Fail)?;
 /// harness.push([1, 2, 3])?;
-/// assert_eq!(harness.take(), [2, 4, 6]);
+/// assert_eq!(harness.take(), [2u32, 4, 6]);
 /// # Ok::<(), tidegate_core::chain::ChainError>(())
 /// ```
 pub type AsyncMapHarness<T, R> = Harness<AsyncMap<T, R>, R>;
