@@ -36,6 +36,11 @@ pub trait ChainedOperator {
     fn snapshot(&mut self, barrier: &Barrier) -> Result<Vec<OperatorState>, OperatorError>;
     /// See [`OperatorLifecycle::restore`].
     fn restore(&mut self, state: &RestoredState) -> Result<(), OperatorError>;
+    /// Whether a step is not done here, or something waits until it is. Control elements given now wait, too, but for
+    /// barriers that may pass; of watermarks and idleness only the last is kept, so their number does not grow.
+    fn is_pending(&self) -> bool {
+        false
+    }
     /// Whether a barrier may pass now: nothing is pending here, or only a step that the operator's snapshot tells.
     /// Watermarks and the end of the input may wait behind it: both are heard again after a restore.
     fn barrier_may_pass(&self) -> bool {
@@ -161,10 +166,6 @@ impl<A: Accept<O>, O> Stage<A, O> {
         }
     }
 
-    fn is_pending(&self) -> bool {
-        !matches!(self.step, Step::Nothing) || !self.waiting.is_empty()
-    }
-
     fn offer(&mut self, element: Element<A::In>) -> Result<Flow, ChainError> {
         if self.is_pending() {
             if let Element::Control(barrier @ Control::Barrier(_)) = &element
@@ -172,18 +173,29 @@ impl<A: Accept<O>, O> Stage<A, O> {
             {
                 return Ok(Flow::Pending.and(self.out.control(*barrier)?));
             }
-            // Of watermarks that wait one after the other only the last says anything.
-            if let Element::Control(Control::Watermark(_)) = element
-                && let Some(last @ Element::Control(Control::Watermark(_))) = self.waiting.back_mut()
-            {
-                *last = element;
-            } else {
-                // Whoever emitted this had not noticed yet; it is at most one step's worth.
-                self.waiting.push_back(element);
-            }
+            self.forget_superseded(&element);
+            // Records come only from whoever had not noticed yet; they are at most one step's worth.
+            self.waiting.push_back(element);
             return Ok(Flow::Pending);
         }
         self.start(element)
+    }
+
+    /// Lets go of what waits and says nothing any more once `next` has come behind it: a watermark, or idleness, before
+    /// another watermark, and idleness before the same.
+    fn forget_superseded(&mut self, next: &Element<A::In>) {
+        let Element::Control(next) = next else {
+            return;
+        };
+        while let Some(Element::Control(last)) = self.waiting.back()
+            && matches!(
+                (last, next),
+                (Control::Watermark(_) | Control::Idle, Control::Watermark(_))
+                    | (Control::Idle, Control::Idle)
+            )
+        {
+            self.waiting.pop_back();
+        }
     }
 
     fn start(&mut self, element: Element<A::In>) -> Result<Flow, ChainError> {
@@ -240,9 +252,15 @@ impl<A: Accept<O>, O> Stage<A, O> {
 
     /// At most one step of this operator, so that the executor keeps its budget.
     fn drain(&mut self) -> Result<Flow, ChainError> {
+        let was_full = self.out.is_full();
         let below = self.out.drain()?;
         if !below.is_ready() {
             return Ok(below);
+        }
+        if was_full && self.is_pending() && self.barrier_may_pass() {
+            // What the last step has emitted is through just now. If every step followed at once, a barrier would never
+            // meet the chain without somebody further down in the middle of something that no snapshot tells.
+            return Ok(Flow::Pending);
         }
         let flow = match self.step {
             Step::Nothing => match self.waiting.pop_front() {
@@ -293,6 +311,10 @@ impl<A: Accept<O>, O> ChainedOperator for Stage<A, O> {
 
     fn restore(&mut self, state: &RestoredState) -> Result<(), OperatorError> {
         self.op.restore(state)
+    }
+
+    fn is_pending(&self) -> bool {
+        !matches!(self.step, Step::Nothing) || !self.waiting.is_empty()
     }
 
     fn barrier_may_pass(&self) -> bool {

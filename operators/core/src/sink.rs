@@ -71,8 +71,8 @@ pub trait SinkWriter<T>: Send {
         Ok(Flow::Ready)
     }
 
-    /// Closes what has been staged since the last call, to be made durable by the returned future. If the checkpoint
-    /// is aborted, what was prepared is kept by the worker and becomes part of the next one.
+    /// Closes what has been staged since the last call, to be made durable by the returned future. It may be called
+    /// while the writer is blocked: all that it has been given belongs to the checkpoint. If the checkpoint is aborted, what was prepared is kept by the worker and becomes part of the next one.
     fn prepare(&mut self, checkpoint: CheckpointId) -> Result<PrepareResult, OperatorError>;
 
     /// The input has ended or the task is cancelled.

@@ -32,6 +32,10 @@ pub trait AnyEdgeReader: Send {
     /// Takes what comes next in a channel. A batch replaces what was left in [`batch`](Self::batch).
     fn poll(&mut self, channel: usize) -> Result<Polled, ChannelError>;
 
+    /// The control element that comes next in a channel, if one does; the next poll takes it. For a task that takes no
+    /// records for now and need not hold up a checkpoint.
+    fn next_control(&mut self, channel: usize) -> Result<Option<Control>, ChannelError>;
+
     /// The batch that the last poll brought: an `Option<Batch<T>>`, for the typed head of the chain to take from.
     fn batch(&mut self) -> &mut dyn Any;
 
@@ -43,6 +47,8 @@ pub trait AnyEdgeReader: Send {
 /// The channels of one edge into one task.
 pub struct EdgeReader<T> {
     channels: Vec<ChannelReceiver<T>>,
+    /// What has been taken out of each channel by a look at it, and comes next.
+    seen: Vec<Option<Message<T>>>,
     batch: Option<Batch<T>>,
     from: usize,
 }
@@ -50,6 +56,7 @@ pub struct EdgeReader<T> {
 impl<T> EdgeReader<T> {
     pub(crate) fn new(channels: Vec<ChannelReceiver<T>>) -> Self {
         Self {
+            seen: channels.iter().map(|_| None).collect(),
             channels,
             batch: None,
             from: 0,
@@ -63,7 +70,11 @@ impl<T: Send + 'static> AnyEdgeReader for EdgeReader<T> {
     }
 
     fn poll(&mut self, channel: usize) -> Result<Polled, ChannelError> {
-        match self.channels[channel].poll()? {
+        let message = match self.seen[channel].take() {
+            Some(message) => Some(message),
+            None => self.channels[channel].poll()?,
+        };
+        match message {
             None => Ok(Polled::Empty),
             Some(Message::Control(control)) => Ok(Polled::Control(control)),
             Some(Message::Batch(batch)) => {
@@ -73,6 +84,17 @@ impl<T: Send + 'static> AnyEdgeReader for EdgeReader<T> {
                 Ok(Polled::Batch { records })
             }
         }
+    }
+
+    fn next_control(&mut self, channel: usize) -> Result<Option<Control>, ChannelError> {
+        let seen = &mut self.seen[channel];
+        if seen.is_none() {
+            *seen = self.channels[channel].poll()?;
+        }
+        Ok(match seen {
+            Some(Message::Control(control)) => Some(*control),
+            Some(Message::Batch(_)) | None => None,
+        })
     }
 
     fn batch(&mut self) -> &mut dyn Any {

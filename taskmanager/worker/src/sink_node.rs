@@ -10,11 +10,20 @@ use tidegate_core::{
     snapshot::{KeyedState, OperatorState, RestoredState},
 };
 
+/// Whether a writer can take more, and whether it knows whom to wake when it can.
+#[derive(Clone, Copy)]
+enum Room {
+    /// It has said this, and has the task's waker if it is not ready.
+    Said(Flow),
+    /// It has said that it is blocked when it was written to. It has to be polled before the task may wait for it.
+    Unpolled,
+}
+
 /// A sink's writer in its place at the end of a chain.
 pub(crate) struct SinkNode<T> {
     writer: Box<dyn SinkWriter<T>>,
     context: OperatorContext,
-    flow: Flow,
+    room: Room,
 }
 
 impl<T> SinkNode<T> {
@@ -32,8 +41,15 @@ impl<T> SinkNode<T> {
         Ok(Self {
             writer,
             context,
-            flow: Flow::Ready,
+            room: Room::Said(Flow::Ready),
         })
+    }
+
+    fn flow(&self) -> Flow {
+        match self.room {
+            Room::Said(flow) => flow,
+            Room::Unpolled => Flow::Pending,
+        }
     }
 
     fn wrap(&self, error: OperatorError) -> ChainError {
@@ -87,8 +103,8 @@ impl<T> ChainedOperator for SinkNode<T> {
     }
 
     fn poll(&mut self, waker: &Waker) -> Result<(), OperatorError> {
-        if !self.flow.is_ready() {
-            self.flow = self.writer.poll(waker)?;
+        if !self.flow().is_ready() {
+            self.room = Room::Said(self.writer.poll(waker)?);
         }
         Ok(())
     }
@@ -106,22 +122,25 @@ impl<T: Send> Push<T> for SinkNode<T> {
         let count = batch.len();
         self.context.metrics.records_out.add(count as u64);
         self.context.metrics.records_written.add(count as u64);
-        self.flow = self.writer.write(batch).map_err(|error| self.wrap(error))?;
+        self.room = match self.writer.write(batch).map_err(|error| self.wrap(error))? {
+            Flow::Blocked => Room::Unpolled,
+            flow => Room::Said(flow),
+        };
         self.context.add_received(count);
         self.context.add_emitted(count);
-        Ok(self.flow)
+        Ok(self.flow())
     }
 
     fn control(&mut self, _control: Control) -> Result<Flow, ChainError> {
-        Ok(self.flow)
+        Ok(self.flow())
     }
 
     fn drain(&mut self) -> Result<Flow, ChainError> {
-        // A blocked writer is polled by its task, which holds the waker.
-        Ok(self.flow)
+        // The writer is polled by its task, which holds the waker, right before this.
+        Ok(self.flow())
     }
 
     fn flush(&mut self) -> Result<Flow, ChainError> {
-        Ok(self.flow)
+        Ok(self.flow())
     }
 }

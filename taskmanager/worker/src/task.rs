@@ -1,19 +1,20 @@
 //! One task: a chain, what feeds it, and its part in checkpoints. Runs in steps on an executor thread.
 
 mod feed;
+mod midway;
 mod snapshot;
 
 use std::{sync::Arc, task::Waker};
 
 use tidegate_core::{
-    Barrier, CheckpointId, Control, EventTime, Faults, Flow, OperatorUid, ProcessingTime, Severity,
-    TARGET_RECORDS, TaskError, TaskId, TaskProbe, VertexId,
+    Barrier, CheckpointId, Control, EventTime, Faults, Flow, OperatorError, OperatorUid, ProcessingTime,
+    Severity, TARGET_RECORDS, TaskError, TaskId, TaskProbe, VertexId,
     chain::ChainError,
     metrics::{Activity, TaskMetrics, WatermarkHolder},
     sink::PrepareResult,
     source::{SourceStatus, Split},
 };
-use tidegate_exchange::{Polled, WriterStatus};
+use tidegate_exchange::{ChannelError, Polled, WriterStatus};
 
 pub(crate) use self::feed::{EdgeFeed, Feed, SourceState, TaskInput, Upstream};
 use crate::{
@@ -305,6 +306,7 @@ impl Task {
 
     fn run_from(&mut self, started_ns: u64) -> Result<Ran, Stop> {
         if !self.flow.is_ready() && !self.drain()? {
+            self.take_controls()?;
             self.act_midway()?;
             let until = self.coming_timer()?;
             return self.rest(until);
@@ -479,10 +481,7 @@ impl Task {
             let polled = edges.inputs[input]
                 .reader
                 .poll(place)
-                .map_err(|error| ChainError {
-                    operator: OperatorUid::new(self.name.as_str()),
-                    error: tidegate_core::OperatorError::other(error),
-                })?;
+                .map_err(|error| unreadable(&self.name, error))?;
             match polled {
                 Polled::Empty => {}
                 Polled::Batch { records } => {
@@ -567,6 +566,14 @@ impl Task {
             self.phase = Phase::Ended;
             self.events.push(TaskEvent::Ended);
         }
+    }
+}
+
+/// The failure of an input of a task.
+fn unreadable(task_name: &str, error: ChannelError) -> ChainError {
+    ChainError {
+        operator: OperatorUid::new(task_name),
+        error: OperatorError::other(error),
     }
 }
 

@@ -142,7 +142,9 @@ impl Histogram {
     /// Counts a value: in the first bucket whose bound it does not exceed. One that is no number falls into the last, and
     /// is left out of the sum. Only its owner calls this.
     pub fn observe(&self, value: f64) {
-        let place = self.bounds.partition_point(|bound| value.is_nan() || *bound < value);
+        let place = self
+            .bounds
+            .partition_point(|bound| value.is_nan() || *bound < value);
         self.counts[place].add(1);
         if !value.is_nan() {
             self.sum.add(value);

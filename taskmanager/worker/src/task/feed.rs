@@ -1,9 +1,9 @@
 //! What feeds a task's chain: a source, or edges with their alignment and watermarks.
 
 use tidegate_core::{
-    CheckpointId, EventTime, MissingBarrier, NamedTask, TaskId, VertexId, metrics::WatermarkHolder,
+    CheckpointId, Control, EventTime, MissingBarrier, NamedTask, TaskId, VertexId, metrics::WatermarkHolder,
 };
-use tidegate_exchange::AnyEdgeReader;
+use tidegate_exchange::{AnyEdgeReader, ChannelError};
 
 use crate::{alignment::Alignment, head::TaskHead, source_node::SourceHead, watermarks::Watermarks};
 
@@ -76,6 +76,20 @@ impl EdgeFeed {
             watermarks: Watermarks::new(count, watermark),
             next: 0,
         }
+    }
+
+    /// The control element that comes next in a channel, taken, unless it is a record's turn, or the channel waits.
+    pub(super) fn take_control(&mut self, channel: usize) -> Result<Option<Control>, ChannelError> {
+        if self.alignment.is_blocked(channel) {
+            return Ok(None);
+        }
+        let (input, place) = self.channels[channel];
+        let reader = &mut self.inputs[input].reader;
+        let control = reader.next_control(place)?;
+        if control.is_some() {
+            reader.poll(place)?;
+        }
+        Ok(control)
     }
 
     /// The channels whose barrier has not come.

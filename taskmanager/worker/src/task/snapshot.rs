@@ -129,7 +129,8 @@ impl Task {
         if may_pass { self.take_trigger() } else { Ok(()) }
     }
 
-    fn take_trigger(&mut self) -> Result<(), Stop> {
+    /// Takes the snapshot that has been triggered, if one has and it has not been taken.
+    pub(super) fn take_trigger(&mut self) -> Result<(), Stop> {
         let Some(barrier) = self.trigger.take() else {
             return Ok(());
         };
