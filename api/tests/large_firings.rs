@@ -229,7 +229,10 @@ fn interrupted(cause: Cause, place: Place, stop: Stop, workers: u32) {
         let begun = running.wait_until(move |_| firing.has_begun());
         // One may have been under way when the firing began.
         let enough = begun.completed_checkpoints + 2;
-        let passed = running.wait_until(move |status| status.completed_checkpoints >= enough);
+        // A checkpoint is completed before its results come.
+        let come = collected.clone();
+        let passed =
+            running.wait_until(move |status| status.completed_checkpoints >= enough && !come.is_empty());
         match stop {
             Stop::Suspend => running.suspend().unwrap(),
             Stop::Death(_) => dying.store(true, SeqCst),
