@@ -1,4 +1,4 @@
-//! Driving single operators in tests: step by step, deterministically, without a cluster, a clock or a thread.
+//! Jobs in tests, step by step: single operators without a cluster, a clock or a thread, and whole jobs.
 //!
 //! ```
 //! use tidegate::{operators::FlatMap, testing::HarnessBuilder};
@@ -55,8 +55,13 @@
 //!
 //! [`HarnessBuilder::watermarks`] drives a watermark strategy in the same way.
 //!
-//! For whole jobs there is [`Stream::collect`](crate::Stream::collect) with
-//! [`RunOptions::in_memory`](crate::RunOptions::in_memory).
+//! [`JobSteps`] runs a whole job in steps, over sources that a test feeds; where one run will do there is
+//! [`Stream::collect`](crate::Stream::collect) with [`RunOptions::in_memory`](crate::RunOptions::in_memory).
 
+mod feed;
+mod job_steps;
+
+pub use feed::Feed;
+pub use job_steps::{Feeds, JobSteps};
 pub use tidegate_core::{KeySpace, chain::ChainError};
 pub use tidegate_operators::harness::*;
