@@ -10,6 +10,7 @@
 mod batch;
 pub mod bug;
 pub mod chain;
+mod cluster_id;
 pub mod control;
 pub mod epoch;
 mod error;
@@ -33,6 +34,7 @@ pub mod source;
 mod time;
 
 pub use batch::{Batch, TARGET_RECORDS, Times, target_records};
+pub use cluster_id::{ArtifactId, InvalidId, TaskManagerId, WorkerName};
 pub use error::{BoxError, OperatorError, Severity, TaskError};
 pub use fault::{FaultPoint, Faults};
 pub use holdup::{Holdup, MissingBarrier, NamedTask, Straggler, WaitsFor};
