@@ -6,7 +6,11 @@ use tonic_build::{
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["tidegate/v1/storage.proto", "tidegate/v1/control.proto"];
+    let files = [
+        "tidegate/v1/storage.proto",
+        "tidegate/v1/control.proto",
+        "tidegate/v1/taskmanager.proto",
+    ];
     for file in files {
         println!("cargo:rerun-if-changed={file}");
     }
@@ -17,15 +21,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Generates clients and servers that speak domain types: each message of a service is the type of the same name in
-/// `crate::control`, which its codec converts. So no generated message leaves the crate through them.
+/// Generates clients and servers that speak domain types: each message of a service is the type of the same name in the
+/// service's module, which the codec converts. So no generated message leaves the crate through them.
 struct DomainServices;
 
 impl prost_build::ServiceGenerator for DomainServices {
     fn generate(&mut self, service: prost_build::Service, code: &mut String) {
+        let module = match service.name.as_str() {
+            "TaskManagerControl" => "taskmanager",
+            _ => "control",
+        };
         let domain = |message: &str| {
             let name = message.rsplit("::").next().unwrap_or(message);
-            format!("crate::control::{name}")
+            format!("crate::{module}::{name}")
         };
         let mut described = Service::builder().name(&service.name).package(&service.package);
         for method in &service.methods {

@@ -31,6 +31,18 @@ pub(crate) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, De
     value.ok_or_else(|| bad(field, "nothing that this build knows"))
 }
 
+/// What a text must be.
+pub(crate) fn checked<T, E>(
+    field: &'static str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, DecodeReason>
+where
+    E: std::fmt::Display,
+{
+    parse(text).map_err(|error| bad(field, error))
+}
+
 impl From<BarrierKind> for wire::BarrierKind {
     fn from(kind: BarrierKind) -> Self {
         match kind {

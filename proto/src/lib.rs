@@ -2,12 +2,14 @@
 //!
 //! Generated types stay in here. The doors to what is kept are [`encode`] and [`decode`], which put a magic, a version, a length and a
 //! checksum around a message, and answer truncated, flipped, foreign or newer bytes with a [`DecodeError`] that names the
-//! object. The door to what workers and a job manager say to each other is [`control`].
+//! object. The door to what workers and a job manager say to each other is [`control`], and to what task managers and a job
+//! manager say, [`taskmanager`].
 
 pub mod control;
 mod convert;
 mod object;
 mod record;
+pub mod taskmanager;
 
 /// What prost makes of the `.proto` files.
 mod generated {

@@ -12,6 +12,7 @@ use crate::{
     control::{FromWorker, ToWorker},
     generated as wire,
     object::DecodeReason,
+    taskmanager::{FromTaskManager, ToTaskManager},
 };
 
 /// No message is larger; both sides refuse to send and to take one that is.
@@ -86,6 +87,8 @@ macro_rules! control_message {
 control_message! {
     FromWorker => wire::FromWorker, "message of a worker";
     ToWorker => wire::ToWorker, "message of a job manager";
+    FromTaskManager => wire::FromTaskManager, "message of a task manager";
+    ToTaskManager => wire::ToTaskManager, "message of a job manager to a task manager";
 }
 
 /// Encodes `E` and decodes `D`.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::generated as wire;
+
 /// The versions of a protocol that somebody speaks, by its name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProtocolRange {
@@ -15,16 +17,16 @@ pub struct ProtocolRange {
 
 /// Two parties that share no version of a protocol.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "the worker speaks {worker} and the job manager {job_manager}; build the job again with a release of tidegate that \
-     shares a version with the job manager's"
-)]
+#[error("the {} speaks {other} and the job manager {job_manager}; {}", .job_manager.party(), .job_manager.remedy())]
 pub struct NoCommonVersion {
-    /// What the worker speaks.
-    pub worker: ProtocolRange,
+    /// What the worker or the task manager speaks.
+    pub other: ProtocolRange,
     /// What the job manager speaks.
     pub job_manager: ProtocolRange,
 }
+
+/// The protocol between task managers and job managers.
+const TASK_MANAGER: &str = "tidegate.taskmanager";
 
 impl ProtocolRange {
     /// What this build speaks between workers and job managers.
@@ -36,19 +38,64 @@ impl ProtocolRange {
         }
     }
 
-    /// The newest version that a job manager, which speaks this, shares with a worker.
+    /// What this build speaks between task managers and job managers.
+    pub fn task_manager_control() -> Self {
+        Self {
+            name: TASK_MANAGER.to_owned(),
+            oldest: 1,
+            newest: 1,
+        }
+    }
+
+    fn party(&self) -> &'static str {
+        if self.name == TASK_MANAGER {
+            "task manager"
+        } else {
+            "worker"
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        if self.name == TASK_MANAGER {
+            "install releases of tidegate that share a version on both machines"
+        } else {
+            "build the job again with a release of tidegate that shares a version with the job manager's"
+        }
+    }
+
+    /// The newest version that a job manager, which speaks this, shares with a worker or a task manager.
     ///
     /// # Errors
     /// If there is none, or they speak of different protocols.
-    pub fn agree_with(&self, worker: &Self) -> Result<u32, NoCommonVersion> {
-        let newest = self.newest.min(worker.newest);
-        if self.name != worker.name || newest < self.oldest.max(worker.oldest) {
+    pub fn agree_with(&self, other: &Self) -> Result<u32, NoCommonVersion> {
+        let newest = self.newest.min(other.newest);
+        if self.name != other.name || newest < self.oldest.max(other.oldest) {
             return Err(NoCommonVersion {
-                worker: worker.clone(),
+                other: other.clone(),
                 job_manager: self.clone(),
             });
         }
         Ok(newest)
+    }
+}
+
+impl From<&ProtocolRange> for wire::ProtocolRange {
+    fn from(range: &ProtocolRange) -> Self {
+        Self {
+            name: range.name.clone(),
+            oldest: range.oldest,
+            newest: range.newest,
+        }
+    }
+}
+
+impl From<wire::ProtocolRange> for ProtocolRange {
+    fn from(range: wire::ProtocolRange) -> Self {
+        Self {
+            name: range.name,
+            oldest: range.oldest,
+            newest: range.newest,
+        }
     }
 }
 
