@@ -8,6 +8,7 @@ use tonic_build::{
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "tidegate/v1/storage.proto",
+        "tidegate/v1/cluster.proto",
         "tidegate/v1/control.proto",
         "tidegate/v1/taskmanager.proto",
     ];

@@ -7,6 +7,7 @@
 
 pub mod control;
 mod convert;
+mod job;
 mod object;
 mod record;
 pub mod taskmanager;
@@ -23,5 +24,6 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/tidegate.v1.rs"));
 }
 
+pub use job::{JobEnd, JobEndKind, JobRecord};
 pub use object::{DecodeError, DecodeReason, StoredObject, checksum, decode, encode};
 pub use record::{CommittedRecord, GenerationRecord};

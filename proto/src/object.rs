@@ -10,6 +10,7 @@ use tidegate_core::{control::Manifest, epoch::EpochRecord};
 
 use crate::{
     generated,
+    job::JobRecord,
     record::{CommittedRecord, GenerationRecord},
 };
 
@@ -179,4 +180,5 @@ stored! {
     EpochRecord => generated::EpochRecord, "epoch record", b"EPOC";
     GenerationRecord => generated::GenerationRecord, "generation record", b"GENR";
     CommittedRecord => generated::CommittedRecord, "committed record", b"COMM";
+    JobRecord => generated::JobRecord, "job record", b"JOBR";
 }

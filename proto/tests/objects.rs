@@ -4,11 +4,13 @@ mod support;
 
 use proptest::{prelude::*, sample::select};
 use tidegate_core::{
-    CheckpointId, Epoch, Generation,
+    ArtifactId, CheckpointId, Epoch, Generation, JobId,
     control::Manifest,
     epoch::{EpochKind, EpochRecord, ManifestReference},
 };
-use tidegate_proto::{CommittedRecord, DecodeReason, GenerationRecord, decode, encode};
+use tidegate_proto::{
+    CommittedRecord, DecodeReason, GenerationRecord, JobEnd, JobEndKind, JobRecord, decode, encode,
+};
 
 use support::{bytes, manifest};
 
@@ -41,6 +43,48 @@ fn epoch_record() -> impl Strategy<Value = EpochRecord> {
         })
 }
 
+fn job_record() -> impl Strategy<Value = JobRecord> {
+    let kinds = vec![
+        JobEndKind::Finished,
+        JobEndKind::Suspended,
+        JobEndKind::Canceled,
+        JobEndKind::Failed,
+    ];
+    let end = (select(kinds), any::<i64>(), ".{0,9}", any::<Option<u64>>()).prop_map(
+        |(kind, at_ms, cause, epoch)| JobEnd {
+            kind,
+            at_ms,
+            cause,
+            epoch: epoch.map(Epoch),
+        },
+    );
+    (
+        "[0-9a-f]{32}",
+        "[0-9a-f]{64}",
+        proptest::collection::vec(".{0,9}", 0..3),
+        proptest::option::of(".{0,9}"),
+        any::<(bool, bool, u64, u32, i64)>(),
+        proptest::option::of(end),
+    )
+        .prop_map(|(job, artifact, arguments, savepoint, numbers, end)| JobRecord {
+            job: JobId::parse(&job).unwrap(),
+            name: "name".to_owned(),
+            artifact: ArtifactId::parse(&artifact).unwrap(),
+            artifact_size_bytes: numbers.2,
+            target: "x86_64-linux".to_owned(),
+            graph: "{}".to_owned(),
+            arguments,
+            parallelism: numbers.3,
+            savepoint,
+            allow_non_restored_state: numbers.0,
+            settings: "{\"checkpoints\":{}}".to_owned(),
+            request_digest: artifact,
+            submitted_at_ms: numbers.4,
+            cancel_wanted: numbers.1,
+            end,
+        })
+}
+
 proptest! {
     #[test]
     fn manifests_come_back(manifest in manifest()) {
@@ -50,6 +94,11 @@ proptest! {
     #[test]
     fn epoch_records_come_back(record in epoch_record()) {
         prop_assert_eq!(decode::<EpochRecord>("e", &encode(&record)).unwrap(), record);
+    }
+
+    #[test]
+    fn job_records_come_back(record in job_record()) {
+        prop_assert_eq!(decode::<JobRecord>("j", &encode(&record)).unwrap(), record);
     }
 
     #[test]
