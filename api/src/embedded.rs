@@ -353,6 +353,7 @@ fn worker_options(options: &RunOptions, store: &JobStore) -> WorkerOptions {
     WorkerOptions {
         slots: options.slots,
         job_root: store.root().clone(),
+        local_directory: None,
         data_bind: (options.workers > 1).then_some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         // Turning steals the core from whoever has the work, where there are more threads than cores.
         spin: if threads < crate::command_line::default_parallelism() {

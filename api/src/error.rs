@@ -1,6 +1,6 @@
 //! What goes wrong when a job is built or run, and what its process says about it when it ends.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tidegate_core::{BoxError, Epoch, TaskError};
 use tidegate_driver::{DriverError, SavepointError, StoreError};
@@ -79,6 +79,26 @@ pub enum Error {
     /// A worker is not, or no longer, attached to its job manager.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// Whoever started the worker and was to watch over it is gone.
+    #[error("standard input has ended, so whoever supervised this worker is gone; its job goes on elsewhere")]
+    Orphaned,
+    /// Other machines are to reach the worker's data port, and anybody could.
+    #[error(
+        "refusing to take data connections on {address} without a cluster secret: whoever reaches it could send records; set \
+         TIDEGATE_CLUSTER_SECRET or use 127.0.0.1"
+    )]
+    OpenDataPort {
+        /// Where.
+        address: IpAddr,
+    },
+    /// No other machine can reach the worker's data port by its address.
+    #[error(
+        "a worker cannot be reached at {address}; give the address by which other machines know this one"
+    )]
+    DataAddress {
+        /// Which.
+        address: IpAddr,
+    },
     /// The environment's cluster secret is none.
     #[error("TIDEGATE_CLUSTER_SECRET cannot be used")]
     Secret(#[source] SecretError),
@@ -110,8 +130,10 @@ pub enum ExitCode {
     StateRefused = 3,
     /// The place for checkpoints cannot be used.
     Storage = 4,
-    /// A worker was refused by its job manager, or has lost it.
+    /// A worker was refused by its job manager, or has lost it for longer than it waits.
     Coordinator = 5,
+    /// A supervised worker has lost whoever started it.
+    Orphaned = 6,
     /// It was stopped at once.
     Interrupted = 130,
 }
@@ -126,7 +148,8 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Build(_) | Self::Other(_) | Self::MetricsAddress { .. } => ExitCode::Usage,
-            Self::Secret(_) => ExitCode::Usage,
+            Self::Secret(_) | Self::OpenDataPort { .. } | Self::DataAddress { .. } => ExitCode::Usage,
+            Self::Orphaned => ExitCode::Orphaned,
             Self::Link(LinkError::Worker(_)) => ExitCode::JobFailed,
             Self::Link(_) => ExitCode::Coordinator,
             Self::StateRefused { .. } | Self::StateRead(_) => ExitCode::StateRefused,
@@ -138,7 +161,8 @@ impl Error {
                 | StoreError::SavepointExists { .. }
                 | StoreError::SavepointName { .. }
                 | StoreError::NoSavepoint { .. } => ExitCode::StateRefused,
-                StoreError::Location { .. }
+                StoreError::Location(_)
+                | StoreError::Refused { .. }
                 | StoreError::NoConditionalWrites { .. }
                 | StoreError::Object { .. }
                 | StoreError::Unresolved { .. } => ExitCode::Storage,

@@ -168,6 +168,7 @@ mod tests {
             data: None,
             slots: 2,
             target: "x86_64-linux".into(),
+            running: None,
         }
     }
 

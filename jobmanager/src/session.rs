@@ -140,7 +140,7 @@ async fn take_reports(
         };
         match message.content {
             // What a beat is late about the next one makes good.
-            WorkerContent::Heartbeat => {}
+            WorkerContent::Heartbeat | WorkerContent::Measurement(_) => {}
             WorkerContent::Report(report) => {
                 let leads = generation(driver);
                 if message.generation != leads {

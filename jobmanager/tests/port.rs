@@ -60,6 +60,7 @@ impl Cluster {
             data: None,
             slots: 1,
             target: Registration::own_target(),
+            running: None,
         }
     }
 

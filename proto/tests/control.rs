@@ -7,9 +7,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use tidegate_core::{
-    Attempt, Barrier, CheckpointId, Epoch, Generation, Holdup, MissingBarrier, NamedTask, NodeId,
-    OperatorUid, Severity, Straggler, TaskError, TaskId, VertexId, WaitsFor, WorkerId,
+    Attempt, AttemptPhase, Barrier, CheckpointId, Epoch, EventTime, Generation, Holdup, MissingBarrier,
+    NamedTask, NodeId, OperatorUid, RunningAttempt, Severity, Straggler, TaskError, TaskId, VertexId,
+    WaitsFor, WorkerId,
     control::{Deployment, WorkerAddress, WorkerOrder, WorkerReport, WorkerSnapshot},
+    metrics::{ActivityTimes, RestoredBytes, TaskMeasurement, WatermarkHolder, WorkerMeasurement},
 };
 use tidegate_proto::{
     DecodeReason,
@@ -35,31 +37,116 @@ fn registration() -> impl Strategy<Value = Registration> {
         (name(), name(), name(), name()),
         data(),
         any::<(u64, u32, u32, u32)>(),
+        option::of(running_attempt()),
     )
-        .prop_map(|((job, worker, protocol, target), data, numbers)| Registration {
-            job: job.as_str().into(),
-            worker,
-            protocol: ProtocolRange {
-                name: protocol,
-                oldest: numbers.1,
-                newest: numbers.2,
+        .prop_map(
+            |((job, worker, protocol, target), data, numbers, running)| Registration {
+                job: job.as_str().into(),
+                worker,
+                protocol: ProtocolRange {
+                    name: protocol,
+                    oldest: numbers.1,
+                    newest: numbers.2,
+                },
+                graph_fingerprint: numbers.0,
+                data,
+                slots: numbers.3,
+                target,
+                running,
             },
-            graph_fingerprint: numbers.0,
-            data,
-            slots: numbers.3,
-            target,
-        })
+        )
 }
 
-fn deployment() -> impl Strategy<Value = Deployment> {
-    let worker = (any::<(u32, u32)>(), data()).prop_map(|((worker, slots), data)| WorkerAddress {
+fn worker_address() -> impl Strategy<Value = WorkerAddress> {
+    (any::<(u32, u32)>(), data()).prop_map(|((worker, slots), data)| WorkerAddress {
         worker: WorkerId(worker),
         slots,
         data,
-    });
+    })
+}
+
+fn running_attempt() -> impl Strategy<Value = RunningAttempt> {
+    let phase = select(vec![
+        AttemptPhase::Deploying,
+        AttemptPhase::Deployed,
+        AttemptPhase::Running,
+        AttemptPhase::Ended,
+        AttemptPhase::Broken,
+    ]);
+    (
+        name(),
+        vec(worker_address(), 0..4),
+        phase,
+        any::<(u64, u32, u32, u32, Option<u64>)>(),
+    )
+        .prop_map(|(lineage, workers, phase, numbers)| RunningAttempt {
+            generation: Generation(numbers.0),
+            attempt: Attempt(numbers.1),
+            worker: WorkerId(numbers.2),
+            phase,
+            claimed: numbers.4.map(CheckpointId),
+            lineage: lineage.as_str().into(),
+            default_parallelism: numbers.3,
+            workers,
+        })
+}
+
+fn measurement() -> impl Strategy<Value = WorkerMeasurement> {
+    let holder = prop_oneof![
+        Just(WatermarkHolder::Nobody),
+        Just(WatermarkHolder::Input),
+        any::<(u32, u32)>().prop_map(|(vertex, task)| WatermarkHolder::Channel {
+            vertex: VertexId(vertex),
+            task,
+        }),
+        any::<u32>().prop_map(|split| WatermarkHolder::Split { split }),
+        any::<u32>().prop_map(|split| WatermarkHolder::UnreadSplit { split }),
+    ];
+    let task = (
+        holder,
+        any::<(u32, u32, i64, Option<u32>)>(),
+        any::<[u64; 9]>(),
+        any::<[u32; 4]>(),
+    )
+        .prop_map(|(watermark_held_by, ids, counts, times)| TaskMeasurement {
+            task: TaskId {
+                vertex: VertexId(ids.0),
+                index: ids.1,
+            },
+            records_in: counts[0],
+            records_out: counts[1],
+            records_written: counts[2],
+            bytes_in: counts[3],
+            bytes_out: counts[4],
+            late_records: counts[5],
+            malformed_records: counts[6],
+            times: ActivityTimes {
+                idle: Duration::from_micros(times[0].into()),
+                queued: Duration::from_micros(times[1].into()),
+                busy: Duration::from_micros(times[2].into()),
+                backpressured: Duration::from_micros(times[3].into()),
+            },
+            watermark: EventTime(ids.2),
+            watermark_held_by,
+            held_back_by: ids.3.map(VertexId),
+            state_bytes: counts[7],
+            alignment_us: counts[8],
+        });
+    (any::<(u32, u64, u64, u64)>(), vec(task, 0..4)).prop_map(|(numbers, tasks)| WorkerMeasurement {
+        attempt: Attempt(numbers.0),
+        tasks,
+        restored: RestoredBytes {
+            local: numbers.1,
+            remote: numbers.2,
+        },
+        refused_connections: numbers.3,
+    })
+}
+
+fn deployment() -> impl Strategy<Value = Deployment> {
     (
         (name(), name()),
-        vec(worker, 0..4),
+        vec(worker_address(), 0..4),
         option::of(manifest().prop_map(Arc::new)),
         any::<(u64, u32, u64, u32, bool)>(),
     )
@@ -219,6 +306,7 @@ fn from_worker() -> impl Strategy<Value = FromWorker> {
         Just(WorkerContent::Heartbeat),
         report().prop_map(WorkerContent::Report),
         name().prop_map(|reason| WorkerContent::Leaving { reason }),
+        measurement().prop_map(WorkerContent::Measurement),
     ];
     (any::<u64>(), content).prop_map(|(generation, content)| FromWorker {
         generation: Generation(generation),

@@ -116,7 +116,8 @@ impl Place {
     }
 }
 
-fn directory_name(job: &str) -> String {
+/// A name made fit for a folder.
+pub(super) fn directory_name(job: &str) -> String {
     let name: String = job
         .chars()
         .map(|c| {

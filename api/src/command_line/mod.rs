@@ -9,6 +9,7 @@ mod progress;
 mod restart;
 mod run;
 mod sample;
+mod supervision;
 mod units;
 mod worker;
 
@@ -63,7 +64,8 @@ use live::Screen;
 /// | 2 | the command line or the job makes no sense |
 /// | 3 | state or a savepoint was refused: of another graph or type, unreadable, or not there |
 /// | 4 | the place for checkpoints cannot be used |
-/// | 5 | a worker was refused by its job manager, or has lost it |
+/// | 5 | a worker was refused by its job manager, or has lost it for longer than it waits |
+/// | 6 | a supervised worker has lost whoever started it |
 /// | 130 | the process was told twice to stop, or to stop without a checkpoint |
 ///
 /// On Linux with glibc, `run` starts the program again in its own place first, with an environment that

@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsString,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -13,7 +14,10 @@ use tidegate_driver::JobStore;
 use tidegate_proto::control::{ClusterSecret, ProtocolRange, Registration};
 use tidegate_worker::{CoordinatorLink, LinkOptions, Worker, WorkerOptions};
 
-use super::arguments::{Place, default_parallelism};
+use super::{
+    arguments::{Place, default_parallelism, directory_name},
+    supervision::end_of_supervision,
+};
 use crate::{
     Job, Result,
     error::{Error, ExitCode},
@@ -63,6 +67,20 @@ pub(super) struct WorkerArguments {
     slots: Option<u32>,
     #[command(flatten)]
     place: Place,
+    /// A folder of this machine where the worker may keep copies of its state, to restore from them when it can
+    /// [default: none are kept].
+    #[arg(long, value_name = "FOLDER")]
+    local_dir: Option<PathBuf>,
+    /// The address of this machine by which the job's other workers reach this one. Another than a loopback address needs
+    /// the cluster secret.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    data_address: IpAddr,
+    /// For how long to try to attach again when the job manager is lost; tasks go on meanwhile.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    reattach_timeout: Duration,
+    /// End when standard input ends, which is how whoever started this process says that it is gone.
+    #[arg(long)]
+    supervised: bool,
     #[command(flatten)]
     pub(super) job: JobWords,
 }
@@ -87,7 +105,16 @@ pub(super) fn run(job: &Job, arguments: &WorkerArguments) -> Result<ExitCode> {
         .enable_all()
         .build()
         .map_err(Error::Threads)?;
-    let worked = runtime.block_on(work(job, arguments));
+    let worked = runtime.block_on(async {
+        if !arguments.supervised {
+            return work(job, arguments).await;
+        }
+        let orphaned = end_of_supervision()?;
+        tokio::select! {
+            worked = work(job, arguments) => worked,
+            () = orphaned => Err(Error::Orphaned),
+        }
+    });
     // A blocking read of a source that hangs must not keep the process.
     runtime.shutdown_background();
     worked.map(|()| ExitCode::Success)
@@ -96,11 +123,23 @@ pub(super) fn run(job: &Job, arguments: &WorkerArguments) -> Result<ExitCode> {
 async fn work(job: &Job, arguments: &WorkerArguments) -> Result<()> {
     let store = JobStore::open(&arguments.place.location(job.name())).map_err(Error::Storage)?;
     let slots = arguments.slots.unwrap_or_else(default_parallelism);
+    let secret = secret()?;
+    let address = arguments.data_address;
+    if address.is_unspecified() {
+        return Err(Error::DataAddress { address });
+    }
+    if !address.is_loopback() && secret.is_none() {
+        return Err(Error::OpenDataPort { address });
+    }
     let options = WorkerOptions {
         slots,
         job_root: store.root().clone(),
-        // Data connections prove no secret, so they do not leave the machine.
-        data_bind: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        data_bind: Some(SocketAddr::from((address, 0))),
+        // Workers of one machine may be given one folder.
+        local_directory: arguments
+            .local_dir
+            .as_ref()
+            .map(|folder| folder.join(format!("segments-{}", directory_name(&arguments.worker)))),
         // Other workers share the cores.
         spin: Duration::ZERO,
         cancel_timeout: CANCEL_TIMEOUT,
@@ -115,9 +154,11 @@ async fn work(job: &Job, arguments: &WorkerArguments) -> Result<()> {
         data: worker.data_address(),
         slots,
         target: Registration::own_target(),
+        running: None,
     };
     let link = LinkOptions {
-        secret: secret()?,
+        secret,
+        reattach_timeout: arguments.reattach_timeout,
         ..LinkOptions::to(&arguments.coordinator)
     };
     let link = CoordinatorLink::attach(link, registration).await?;

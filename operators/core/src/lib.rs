@@ -27,6 +27,7 @@ mod output;
 pub mod plan;
 mod recycle;
 mod run_times;
+mod running_attempt;
 mod side;
 pub mod sink;
 pub mod snapshot;
@@ -52,5 +53,6 @@ pub use operator::{
 pub use output::{Barrier, BarrierKind, Control, Flow, OperatorVisitor, Output, Push, VisitOperators};
 pub use recycle::{recycle, recycle_iterator, roomy};
 pub use run_times::RunTimes;
+pub use running_attempt::{AttemptPhase, RunningAttempt};
 pub use side::{OutputTag, SideOutputs};
 pub use time::{EventTime, ProcessingTime};

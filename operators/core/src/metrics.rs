@@ -1,6 +1,7 @@
 //! Metrics that live where they are measured and are read from elsewhere.
 
 mod activity;
+mod measurement;
 mod own;
 
 use std::sync::{
@@ -9,6 +10,7 @@ use std::sync::{
 };
 
 pub use activity::{Activity, ActivityClock, ActivityTimes};
+pub use measurement::{RestoredBytes, TaskMeasurement, WorkerMeasurement};
 pub use own::{
     Gauge, Histogram, HistogramValues, MetricError, MetricKind, MetricNames, OperatorMetrics, OwnMetric,
 };

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use tidegate_core::{
-    Generation, JobId, WorkerId,
+    Generation, JobId, RunningAttempt, WorkerId,
     control::{WorkerOrder, WorkerReport},
+    metrics::WorkerMeasurement,
 };
 
 use super::ProtocolRange;
@@ -32,6 +33,8 @@ pub enum WorkerContent {
     Heartbeat,
     /// What has happened.
     Report(WorkerReport),
+    /// What it has measured.
+    Measurement(WorkerMeasurement),
     /// It ends by itself: the last message.
     Leaving {
         /// Why.
@@ -56,6 +59,8 @@ pub struct Registration {
     pub slots: u32,
     /// What its executable was compiled for.
     pub target: String,
+    /// What it still runs, if it attaches again.
+    pub running: Option<RunningAttempt>,
 }
 
 /// What a job manager sends.
@@ -101,6 +106,7 @@ impl From<&FromWorker> for wire::FromWorker {
             WorkerContent::Registration(registration) => Content::Registration(registration.into()),
             WorkerContent::Heartbeat => Content::Heartbeat(wire::Heartbeat {}),
             WorkerContent::Report(report) => Content::Report(report.into()),
+            WorkerContent::Measurement(measurement) => Content::Measurement(measurement.into()),
             WorkerContent::Leaving { reason } => Content::Leaving(wire::Leaving {
                 reason: reason.clone(),
             }),
@@ -121,6 +127,7 @@ impl TryFrom<wire::FromWorker> for FromWorker {
             Content::Registration(registration) => WorkerContent::Registration(registration.try_into()?),
             Content::Heartbeat(wire::Heartbeat {}) => WorkerContent::Heartbeat,
             Content::Report(report) => WorkerContent::Report(report.try_into()?),
+            Content::Measurement(measurement) => WorkerContent::Measurement(measurement.try_into()?),
             Content::Leaving(leaving) => WorkerContent::Leaving {
                 reason: leaving.reason,
             },
@@ -172,19 +179,15 @@ impl TryFrom<wire::ToWorker> for ToWorker {
 
 impl From<&Registration> for wire::Registration {
     fn from(registration: &Registration) -> Self {
-        let protocol = &registration.protocol;
         Self {
             job: registration.job.as_str().to_owned(),
             worker: registration.worker.clone(),
-            protocol: Some(wire::ProtocolRange {
-                name: protocol.name.clone(),
-                oldest: protocol.oldest,
-                newest: protocol.newest,
-            }),
+            protocol: Some((&registration.protocol).into()),
             graph_fingerprint: registration.graph_fingerprint,
             data_address: registration.data.map(|address| address.to_string()),
             slots: registration.slots,
             target: registration.target.clone(),
+            running: registration.running.as_ref().map(Into::into),
         }
     }
 }
@@ -193,19 +196,15 @@ impl TryFrom<wire::Registration> for Registration {
     type Error = DecodeReason;
 
     fn try_from(registration: wire::Registration) -> Result<Self, DecodeReason> {
-        let protocol = required("registration.protocol", registration.protocol)?;
         Ok(Self {
             job: JobId::new(registration.job),
             worker: registration.worker,
-            protocol: ProtocolRange {
-                name: protocol.name,
-                oldest: protocol.oldest,
-                newest: protocol.newest,
-            },
+            protocol: required("registration.protocol", registration.protocol)?.into(),
             graph_fingerprint: registration.graph_fingerprint,
             data: data_address(registration.data_address)?,
             slots: registration.slots,
             target: registration.target,
+            running: registration.running.map(TryInto::try_into).transpose()?,
         })
     }
 }

@@ -6,10 +6,12 @@
 
 mod codec;
 mod holdup;
+mod measurement;
 mod message;
 mod order;
 mod protocol;
 mod report;
+mod running_attempt;
 mod secret;
 
 pub(crate) use codec::ControlCodec;

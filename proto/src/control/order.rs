@@ -123,6 +123,28 @@ pub(super) fn splits_from_wire(splits: wire::Splits) -> (NodeId, Vec<Split>) {
     (NodeId(splits.node), found)
 }
 
+pub(super) fn workers_to_wire(workers: &[WorkerAddress]) -> Vec<wire::WorkerAddress> {
+    let workers = workers.iter().map(|worker| wire::WorkerAddress {
+        worker: worker.worker.0,
+        slots: worker.slots,
+        data_address: worker.data.map(|address| address.to_string()),
+    });
+    workers.collect()
+}
+
+pub(super) fn workers_from_wire(
+    workers: Vec<wire::WorkerAddress>,
+) -> Result<Vec<WorkerAddress>, DecodeReason> {
+    let workers = workers.into_iter().map(|worker| {
+        Ok(WorkerAddress {
+            worker: WorkerId(worker.worker),
+            slots: worker.slots,
+            data: data_address(worker.data_address)?,
+        })
+    });
+    workers.collect()
+}
+
 fn deployment_to_wire(deployment: &Deployment) -> wire::Deployment {
     wire::Deployment {
         job: deployment.job.as_str().to_owned(),
@@ -130,28 +152,13 @@ fn deployment_to_wire(deployment: &Deployment) -> wire::Deployment {
         generation: deployment.generation.0,
         graph_fingerprint: deployment.graph_fingerprint,
         default_parallelism: deployment.default_parallelism,
-        workers: deployment
-            .workers
-            .iter()
-            .map(|worker| wire::WorkerAddress {
-                worker: worker.worker.0,
-                slots: worker.slots,
-                data_address: worker.data.map(|address| address.to_string()),
-            })
-            .collect(),
+        workers: workers_to_wire(&deployment.workers),
         restore: deployment.restore.as_deref().map(Into::into),
         allow_non_restored_state: deployment.allow_non_restored_state,
     }
 }
 
 fn deployment_from_wire(attempt: Attempt, deployment: wire::Deployment) -> Result<Deployment, DecodeReason> {
-    let workers = deployment.workers.into_iter().map(|worker| {
-        Ok(WorkerAddress {
-            worker: WorkerId(worker.worker),
-            slots: worker.slots,
-            data: data_address(worker.data_address)?,
-        })
-    });
     Ok(Deployment {
         job: JobId::new(deployment.job),
         lineage: Lineage::new(deployment.lineage),
@@ -159,7 +166,7 @@ fn deployment_from_wire(attempt: Attempt, deployment: wire::Deployment) -> Resul
         attempt,
         graph_fingerprint: deployment.graph_fingerprint,
         default_parallelism: deployment.default_parallelism,
-        workers: workers.collect::<Result<_, DecodeReason>>()?,
+        workers: workers_from_wire(deployment.workers)?,
         restore: deployment
             .restore
             .map(|manifest| manifest.try_into().map(Arc::new))

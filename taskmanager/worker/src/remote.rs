@@ -50,6 +50,8 @@ pub struct LinkOptions {
     pub heartbeat_interval: Duration,
     /// A job manager that has not been heard of for so long is lost.
     pub heartbeat_timeout: Duration,
+    /// For how long to try to attach again when the job manager is lost. Zero ends the worker at once.
+    pub reattach_timeout: Duration,
 }
 
 impl LinkOptions {
@@ -60,6 +62,7 @@ impl LinkOptions {
             secret: None,
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_secs(5),
+            reattach_timeout: Duration::from_secs(60),
         }
     }
 }

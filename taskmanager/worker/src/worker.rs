@@ -2,7 +2,7 @@
 
 mod service;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use object_store::{ObjectStore, path::Path};
 use tidegate_core::{
@@ -27,6 +27,9 @@ pub struct WorkerOptions {
     pub job_root: Path,
     /// Where other workers may connect; `None` for a job with one worker.
     pub data_bind: Option<SocketAddr>,
+    /// Where the worker keeps copies of the segments that it writes, to restore from them; it owns the folder. `None`
+    /// keeps none.
+    pub local_directory: Option<PathBuf>,
     /// How long an executor turns before it parks. Zero where threads outnumber cores.
     pub spin: Duration,
     /// How long tasks may take to end when they are told to.
