@@ -27,7 +27,9 @@
 //! ```
 
 mod admission;
+pub mod cluster;
 mod port;
+pub mod rest;
 mod roster;
 mod service;
 mod session;
