@@ -1,4 +1,4 @@
-//! A job that is suspended while thousands of windows or timers fire goes on at any size: no result comes twice and none
+//! A job that is suspended or killed while thousands of windows or timers fire goes on at any size: no result comes twice and none
 //! is missing.
 
 mod scripted;
@@ -12,7 +12,7 @@ use std::{
 };
 
 use scripted::Scripted;
-use tidegate::{options::JobStore, prelude::*};
+use tidegate::{Error, Faults, options::JobStore, prelude::*};
 
 /// How many keys fire at once.
 const KEYS: u64 = 1_000;
@@ -193,23 +193,44 @@ fn job(kind: Kind, reader: &Reader, results: &Collected<Fired>, ends: bool) -> J
     env.build().expect("the job is valid")
 }
 
-/// Suspends a job while its results come, and goes on at another size.
-fn suspend_and_go_on(kind: Kind, (workers, slots): (u32, u32)) {
-    let what = format!("{kind:?}, {workers} × {slots}");
+/// How a job ends while its results come.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    Suspension,
+    /// In the middle of whatever it does, after checkpoints that have passed the firing.
+    Kill,
+}
+
+/// Stops a job while its results come, and goes on at another size.
+fn stop_and_go_on(kind: Kind, stop: Stop, (workers, slots): (u32, u32)) {
+    let what = format!("{kind:?}, {stop:?}, {workers} × {slots}");
     let store = JobStore::open("memory://").expect("memory is always there");
     let (reader, results) = (Reader::default(), CollectSink::new().collected());
     let options = || RunOptions::in_store(store.clone()).checkpoint_interval(Duration::from_millis(2));
+    let faults = Faults::new(|_| false);
     let running = job(kind, &reader, &results, false)
-        .start(options().parallelism(2))
+        .start(options().parallelism(2).faults(faults.clone()))
         .expect("the job starts");
     let seen = Arc::clone(&reader.seen);
-    running.wait_until(move |_| seen.load(Relaxed) > 0);
-    running.suspend().expect("the job can be suspended");
-    let outcome = running.join().expect("it suspends");
-    assert!(
-        matches!(outcome, Outcome::Suspended { .. }),
-        "{what}: {outcome:?}"
-    );
+    let begun = running.wait_until(move |_| seen.load(Relaxed) > 0);
+    match stop {
+        Stop::Suspension => {
+            running.suspend().expect("the job can be suspended");
+            let outcome = running.join().expect("it suspends");
+            assert!(
+                matches!(outcome, Outcome::Suspended { .. }),
+                "{what}: {outcome:?}"
+            );
+        }
+        Stop::Kill => {
+            // One may have been under way when the firing began.
+            let enough = begun.completed_checkpoints + 2;
+            running.wait_until(move |status| status.completed_checkpoints >= enough);
+            faults.kill();
+            let outcome = running.join();
+            assert!(matches!(outcome, Err(Error::Died)), "{what}: {outcome:?}");
+        }
+    }
     let came = results.len();
     reader.hurries.store(true, Relaxed);
     job(kind, &reader, &results, true)
@@ -234,7 +255,16 @@ fn suspend_and_go_on(kind: Kind, (workers, slots): (u32, u32)) {
 fn a_job_that_is_suspended_while_much_fires_repeats_and_loses_nothing_at_any_size() {
     for kind in KINDS {
         for size in [(1, 1), (1, 3), (2, 2)] {
-            suspend_and_go_on(kind, size);
+            stop_and_go_on(kind, Stop::Suspension, size);
+        }
+    }
+}
+
+#[test]
+fn a_job_that_is_killed_while_much_fires_repeats_and_loses_nothing_at_any_size() {
+    for kind in KINDS {
+        for size in [(1, 1), (1, 3), (2, 2)] {
+            stop_and_go_on(kind, Stop::Kill, size);
         }
     }
 }
