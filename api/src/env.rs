@@ -52,8 +52,20 @@ struct Draft {
     inputs: Vec<Arc<dyn AnyEdge>>,
     ports: Vec<Option<Arc<dyn AnyPort>>>,
     sides: Vec<AttachSide>,
-    /// What comes out of its side output of late records, if it has one.
-    late_records: Option<RecordType>,
+    /// Whether all that comes out of it has passed a watermark strategy.
+    has_watermarks: bool,
+    late_records: LateRecords,
+}
+
+/// What comes out of a node's side output of late records.
+#[derive(Clone, Copy)]
+pub(crate) enum LateRecords {
+    /// It has none: it is no window.
+    NoWindow,
+    /// No record can be late there.
+    Never,
+    /// Records of this type.
+    Of(RecordType),
 }
 
 /// A type of records.
@@ -196,6 +208,7 @@ impl Env {
         let uid = spec
             .name
             .map_or_else(|| format!("{}#{id}", spec.operation), str::to_owned);
+        let has_watermarks = builder.have_watermarks(spec.inputs.iter().map(|(input, _)| input));
         let (inputs, edges) = spec.inputs.into_iter().unzip();
         builder.nodes.push(Draft {
             node: GraphNode {
@@ -211,7 +224,8 @@ impl Env {
             inputs: edges,
             ports: spec.port.into_iter().map(Some).collect(),
             sides: Vec::new(),
-            late_records: None,
+            has_watermarks,
+            late_records: LateRecords::NoWindow,
         });
         id
     }
@@ -259,16 +273,30 @@ impl Env {
         }
     }
 
-    /// Says that a node has a side output of late records of type `T`.
-    pub(crate) fn set_late_records<T: Record>(&self, node: NodeId) {
-        self.builder.borrow_mut().nodes[node.0 as usize].late_records = Some(RecordType {
-            id: TypeId::of::<T>(),
-            name: std::any::type_name::<T>(),
-        });
+    /// The name of a node.
+    pub(crate) fn name_of(&self, node: NodeId) -> String {
+        self.builder.borrow().nodes[node.0 as usize].node.name.clone()
     }
 
-    /// What comes out of a node's side output of late records, if it has one.
-    pub(crate) fn late_records(&self, node: NodeId) -> Option<RecordType> {
+    /// Says that a node makes watermarks.
+    pub(crate) fn set_watermarks(&self, node: NodeId) {
+        self.builder.borrow_mut().nodes[node.0 as usize].has_watermarks = true;
+    }
+
+    /// Whether watermarks come to whatever has these inputs.
+    pub(crate) fn have_watermarks(&self, inputs: &[(GraphInput, Arc<dyn AnyEdge>)]) -> bool {
+        self.builder
+            .borrow()
+            .have_watermarks(inputs.iter().map(|(input, _)| input))
+    }
+
+    /// Says what comes out of a node's side output of late records.
+    pub(crate) fn set_late_records(&self, node: NodeId, records: LateRecords) {
+        self.builder.borrow_mut().nodes[node.0 as usize].late_records = records;
+    }
+
+    /// What comes out of a node's side output of late records.
+    pub(crate) fn late_records(&self, node: NodeId) -> LateRecords {
         self.builder.borrow().nodes[node.0 as usize].late_records
     }
 
@@ -306,6 +334,30 @@ impl Env {
     /// Whether two handles are of one job.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.builder, &other.builder)
+    }
+}
+
+impl Builder {
+    /// Whether watermarks come out of all streams of one side. The other side of a node with two may do without: a table
+    /// to look things up in ends.
+    fn have_watermarks<'a>(&self, inputs: impl Iterator<Item = &'a GraphInput>) -> bool {
+        let (mut any, mut without) = ([false; 2], [false; 2]);
+        for input in inputs {
+            let side = usize::from(input.slot != 0);
+            any[side] = true;
+            without[side] |= !self.nodes[input.from.0 as usize].has_watermarks;
+        }
+        (0..2).any(|side| any[side] && !without[side])
+    }
+}
+
+impl RecordType {
+    /// The type `T`.
+    pub(crate) fn of<T: 'static>() -> Self {
+        Self {
+            id: TypeId::of::<T>(),
+            name: std::any::type_name::<T>(),
+        }
     }
 }
 

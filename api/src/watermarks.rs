@@ -103,6 +103,7 @@ impl<T: Record> Stream<T> {
             port: Some(Port::<T>::single()),
             assemble: Assemble::WithSides(Box::new(assemble)),
         });
+        env.set_watermarks(node);
         if let Some(uid) = uid {
             env.change(node, |node| node.uid = uid);
         }

@@ -1,15 +1,19 @@
 //! Keyed streams cut into windows.
 
-use std::{any::TypeId, sync::Arc};
+use std::sync::Arc;
 
 use tidegate_core::KeySelector;
 use tidegate_operators::window::{
-    Aggregated, ProcessWindowFunction, Processed, Reduced, WindowAssigner, WindowContents, WindowError,
-    WindowPlan, Windowed, late_records, windows,
+    Aggregated, Clock, ProcessWindowFunction, Processed, Reduced, WindowAssigner, WindowContents,
+    WindowError, WindowPlan, Windowed, late_records, windows,
 };
 use tidegate_state::Aggregator;
 
-use crate::{BuildError, KeyedStream, Record, Stream, stream::operator_node};
+use crate::{
+    BuildError, KeyedStream, Record, Stream,
+    env::{LateRecords, RecordType},
+    stream::operator_node,
+};
 
 /// A stream divided by key and cut into windows; made by [`KeyedStream::window`].
 #[must_use = "windows do nothing until something is computed of them"]
@@ -20,8 +24,8 @@ pub struct WindowedStream<T, S> {
 
 impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
     /// Cuts the stream into windows: [`Tumbling`](crate::window::Tumbling),
-    /// [`Sliding`](crate::window::Sliding) or [`Session`](crate::window::Session). Windows that cannot be had, such as those of no size, make
-    /// [`Env::build`](crate::Env::build) fail.
+    /// [`Sliding`](crate::window::Sliding) or [`Session`](crate::window::Session). Windows that cannot be had, such as those of no size, or those of
+    /// event time where no [`watermarks`](Stream::watermarks) come from, make [`Env::build`](crate::Env::build) fail.
     ///
     /// See [`window`](crate::window) for when results are emitted, and for late records.
     ///
@@ -122,7 +126,13 @@ impl<T: Record, S: KeySelector<T>> WindowedStream<T, S> {
         C: WindowContents<S::Key, T, Out: Record>,
     {
         let env = self.stream.env().clone();
-        let plan = match self.plan {
+        let inputs = self.stream.inputs(0);
+        let plan = self.plan.and_then(|plan| {
+            let fires =
+                plan.clock() == Clock::Processing || inputs.is_empty() || env.have_watermarks(&inputs);
+            fires.then_some(plan).ok_or(WindowError::NoWatermarks)
+        });
+        let plan = match plan {
             Ok(plan) => plan,
             Err(cause) => {
                 let operator = name.to_owned();
@@ -131,7 +141,6 @@ impl<T: Record, S: KeySelector<T>> WindowedStream<T, S> {
             }
         };
         let (selector, contents) = (self.stream.selector(), Arc::new(contents));
-        let inputs = self.stream.inputs(0);
         let results = operator_node(
             env.clone(),
             operation,
@@ -147,7 +156,11 @@ impl<T: Record, S: KeySelector<T>> WindowedStream<T, S> {
             }),
         );
         if let Some(node) = results.node() {
-            env.set_late_records::<T>(node);
+            let late = match plan.clock() {
+                Clock::Event => LateRecords::Of(RecordType::of::<T>()),
+                Clock::Processing => LateRecords::Never,
+            };
+            env.set_late_records(node, late);
         }
         results
     }
@@ -157,8 +170,8 @@ impl<O: Record> Stream<O> {
     /// The results of windows, and the records that came too late for any window. Without this they are dropped, and
     /// counted in the metric `late_records`.
     ///
-    /// It belongs right behind a window operator, and `T` is the type of the records that went into the windows; else
-    /// [`Env::build`](crate::Env::build) says so.
+    /// It belongs right behind a window operator of event time, and `T` is the type of the records that went into the
+    /// windows; else [`Env::build`](crate::Env::build) says so.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -177,13 +190,18 @@ impl<O: Record> Stream<O> {
     /// # Ok::<(), tidegate::Error>(())
     /// ```
     pub fn with_late_output<T: Record>(self) -> (Self, Stream<T>) {
-        let mistake = match self.node().map(|node| self.env().late_records(node)) {
-            Some(Some(records)) if records.id == TypeId::of::<T>() => None,
-            Some(Some(records)) => Some(BuildError::LateOutput {
+        let wanted = RecordType::of::<T>();
+        let mistake = match self.node().map(|node| (node, self.env().late_records(node))) {
+            Some((_, LateRecords::Of(records))) if records.id == wanted.id => None,
+            Some((_, LateRecords::Of(records))) => Some(BuildError::LateOutput {
                 records: records.name,
-                wanted: std::any::type_name::<T>(),
+                wanted: wanted.name,
             }),
-            Some(None) | None => Some(BuildError::Misplaced {
+            Some((node, LateRecords::Never)) => Some(BuildError::Window {
+                operator: self.env().name_of(node),
+                cause: WindowError::LateOutputInProcessingTime,
+            }),
+            Some((_, LateRecords::NoWindow)) | None => Some(BuildError::Misplaced {
                 what: "with_late_output",
             }),
         };

@@ -120,7 +120,8 @@ fn windows_that_cannot_be_had_are_refused_when_the_job_is_built() {
     );
     assert!(zero.to_string().contains("zero"), "{zero}");
     let wrong = built(&|stream| {
-        let keyed = stream.key_by(|reading| reading.0).window(Tumbling::of(MS(1)));
+        let timed = stream.watermarks(strategy());
+        let keyed = timed.key_by(|reading| reading.0).window(Tumbling::of(MS(1)));
         let (counts, late) = keyed
             .aggregate("counts", Count::new())
             .with_late_output::<String>();

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use tidegate::{BuildError, prelude::*, window::WindowAssigner};
+use tidegate::{
+    BuildError,
+    prelude::*,
+    window::{WindowAssigner, WindowError},
+};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -83,19 +87,135 @@ fn records_whose_time_is_missing_or_cannot_be_fail_the_job_by_name() {
     }
 }
 
-#[test]
-fn windows_without_times_say_where_times_come_from() {
-    let env = Env::new("untimed");
-    env.source("numbers", IteratorSource::new(|| 0..3u64))
+/// A stream of times, and how to window it.
+type Build = fn(Stream<i64>);
+
+fn count(times: Stream<i64>, windows: impl WindowAssigner) -> Stream<u64> {
+    let counts = times
         .key_by(|_| 0u8)
-        .window(Tumbling::of(MS(10)))
-        .aggregate("counts", Count::new())
-        .discard("nowhere");
-    let options = RunOptions::in_memory().restart(tidegate::options::RestartSettings::None);
-    let job = env.build().expect("the job is valid");
-    let message = job.run(options).expect_err("no record has a time").with_causes();
+        .window(windows)
+        .aggregate("counts", Count::new());
+    counts.map(|count| count.value)
+}
+
+fn timed(times: Stream<i64>) -> Stream<i64> {
+    times.watermarks(WatermarkStrategy::monotonous().event_time(|time: &i64| *time))
+}
+
+fn built(build: Build) -> Result<Job, BuildError> {
+    let env = Env::new("lateness");
+    build(env.source("times", IteratorSource::new(|| [1i64])));
+    env.build()
+}
+
+#[test]
+fn windows_that_no_watermark_reaches_are_refused_when_the_job_is_built() {
+    let refused: [(&str, Build); 5] = [
+        ("no watermarks", |times| {
+            count(times, Tumbling::of(MS(10))).discard("nowhere");
+        }),
+        ("and a lateness", |times| {
+            count(times, Tumbling::of(MS(10)).allowed_lateness(MS(5))).discard("nowhere");
+        }),
+        ("behind something else", |times| {
+            let session = count(times.map(|time| time + 1).rebalance(), Session::with_gap(MS(10)));
+            session.discard("nowhere");
+        }),
+        ("one side of a union", |times| {
+            let other = times.env().source("other", IteratorSource::new(|| [2i64]));
+            count(timed(times).union(other), Tumbling::of(MS(10))).discard("nowhere");
+        }),
+        ("windows behind windows of the machine's clock", |times| {
+            let counts = count(times, Tumbling::of(MS(10)).processing_time());
+            let again = counts.key_by(|_| 0u8).window(Tumbling::of(MS(10)));
+            again.aggregate("again", Count::new()).discard("nowhere");
+        }),
+    ];
+    for (what, build) in refused {
+        let error = built(build).map(drop).expect_err(what);
+        assert!(
+            matches!(
+                &error,
+                BuildError::Window {
+                    cause: WindowError::NoWatermarks,
+                    ..
+                }
+            ),
+            "{what}: {error:?}"
+        );
+        let (message, operator) = (
+            error.to_string(),
+            if what.contains("behind windows") {
+                "again"
+            } else {
+                "counts"
+            },
+        );
+        for word in [operator, "watermarks(..)"] {
+            assert!(
+                message.contains(word),
+                "{what}: {message:?} does not say {word:?}"
+            );
+        }
+    }
+    let accepted: [(&str, Build); 4] = [
+        ("watermarks before what deals records", |times| {
+            let counts = count(timed(times).map(|time| time).rebalance(), Tumbling::of(MS(10)));
+            counts.discard("nowhere");
+        }),
+        ("both sides of a union", |times| {
+            let other = timed(times.env().source("other", IteratorSource::new(|| [2i64])));
+            count(timed(times).union(other), Tumbling::of(MS(10))).discard("nowhere");
+        }),
+        ("the machine's clock", |times| {
+            count(times, Tumbling::of(MS(10)).processing_time()).discard("nowhere");
+        }),
+        ("windows behind windows", |times| {
+            let counts = count(timed(times), Tumbling::of(MS(10)));
+            let again = counts.key_by(|_| 0u8).window(Tumbling::of(MS(10)));
+            again.aggregate("again", Count::new()).discard("nowhere");
+        }),
+    ];
+    for (what, build) in accepted {
+        assert!(built(build).is_ok(), "{what}: {:?}", built(build).err());
+    }
+}
+
+#[test]
+fn late_records_are_refused_where_none_can_be() {
+    let error = built(|times| {
+        let windows = times
+            .key_by(|_| 0u8)
+            .window(Tumbling::of(MS(10)).processing_time());
+        let (counts, late) = windows
+            .aggregate("counts", Count::new())
+            .with_late_output::<i64>();
+        counts.discard("nowhere");
+        late.discard("late");
+    });
+    let message = error.map(drop).expect_err("no record is ever late").to_string();
+    for word in ["counts", "no record is ever late", "with_late_output()"] {
+        assert!(message.contains(word), "{message:?} does not say {word:?}");
+    }
+}
+
+#[test]
+fn a_bound_that_no_record_can_exceed_is_refused() {
+    let bounded = |bound: Duration| {
+        let env = Env::new("bound");
+        let strategy = WatermarkStrategy::bounded_out_of_orderness(bound).within(0..=1_000);
+        env.source("times", IteratorSource::new(|| [1i64]))
+            .watermarks(strategy.event_time(|time: &i64| *time))
+            .discard("nowhere");
+        env.build()
+    };
+    let message = bounded(MS(1_000))
+        .map(drop)
+        .expect_err("nothing is late")
+        .to_string();
     assert!(
-        message.contains("counts") && message.contains("watermarks(..)"),
+        message.contains("1s") && message.contains("within"),
         "{message:?}"
     );
+    assert!(bounded(MS(999)).is_ok());
 }

@@ -29,6 +29,18 @@ pub enum StrategyError {
     /// The range includes a time that stands for something else.
     #[error("`within` of a watermark strategy reaches to {0}, which is no time; give a bound that is one")]
     Unbounded(EventTime),
+    /// Every accepted time is within the bound of every other.
+    #[error(
+        "`bounded_out_of_orderness` of {bound:?} is no shorter than all times that are accepted, {earliest} to {latest}: no record could ever be late and no window would fire before the input ends; take a bound that records keep, or accept more times with `within`"
+    )]
+    BoundBeyondRange {
+        /// The bound.
+        bound: Duration,
+        /// The earliest accepted time.
+        earliest: EventTime,
+        /// The latest.
+        latest: EventTime,
+    },
 }
 
 /// Gives every record of a batch its time.
@@ -53,6 +65,8 @@ type MakeGenerator<T> = Arc<dyn Fn() -> Box<dyn AnyGenerator<T>> + Send + Sync>;
 /// What watermarks promise, and where the strategy runs, is told in the [module's page](crate::watermarks).
 pub struct WatermarkStrategy<T> {
     generator: MakeGenerator<T>,
+    /// How far out of order records may come, unless only a custom generator knows.
+    bound: Option<Duration>,
     times: Option<AssignTimes<T>>,
     idle_after: Option<Duration>,
     range: TimeRange,
@@ -82,13 +96,17 @@ impl<T: 'static> WatermarkStrategy<T> {
     /// Records come at most so far behind the highest time seen: the watermark is that time less `bound` less a
     /// millisecond. What comes later than that is late.
     pub fn bounded_out_of_orderness(bound: Duration) -> Self {
-        Self::custom(BoundedOutOfOrderness::new(bound))
+        Self {
+            bound: Some(bound),
+            ..Self::custom(BoundedOutOfOrderness::new(bound))
+        }
     }
 
     /// A generator of one's own, cloned for each split or task.
     pub fn custom<G: WatermarkGenerator<T>>(generator: G) -> Self {
         Self {
             generator: Arc::new(move || Box::new(generator.clone())),
+            bound: None,
             times: None,
             idle_after: None,
             range: TimeRange::default(),
@@ -173,9 +191,18 @@ impl<T: 'static> WatermarkStrategy<T> {
             return Err(StrategyError::EmptyRange { earliest, latest });
         }
         match (earliest, latest) {
-            (EventTime::MIN, _) => Err(StrategyError::Unbounded(EventTime::MIN)),
-            (_, EventTime::MAX) => Err(StrategyError::Unbounded(EventTime::MAX)),
-            _ => Ok(()),
+            (EventTime::MIN, _) => return Err(StrategyError::Unbounded(EventTime::MIN)),
+            (_, EventTime::MAX) => return Err(StrategyError::Unbounded(EventTime::MAX)),
+            _ => {}
+        }
+        let accepted = Duration::from_millis(latest.0.abs_diff(earliest.0));
+        match self.bound.filter(|bound| !bound.is_zero() && *bound >= accepted) {
+            Some(bound) => Err(StrategyError::BoundBeyondRange {
+                bound,
+                earliest,
+                latest,
+            }),
+            None => Ok(()),
         }
     }
 

@@ -34,6 +34,13 @@ pub struct WindowPlan {
     pub(crate) lateness_ms: i64,
 }
 
+impl WindowPlan {
+    /// The clock that these windows go by.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+}
+
 /// How windows lie in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Shape {

@@ -56,6 +56,16 @@ pub enum WindowError {
         /// The lateness.
         lateness: Duration,
     },
+    /// No lateness and no window of event time has a meaning where no watermark ever comes.
+    #[error(
+        "no watermark ever comes to these windows, so none would fire before the input ends, and no record could be late; say with watermarks(..) before them how far event time has come, on each side of a union, or take windows in processing_time()"
+    )]
+    NoWatermarks,
+    /// Late records were asked for on the machine's clock.
+    #[error(
+        "late records are asked for of windows in processing time, where no record is ever late; leave with_late_output() out, or take windows of event time"
+    )]
+    LateOutputInProcessingTime,
     /// A record came without a time.
     #[error(
         "the record has no event time, so it is in no window; say with watermarks(..) where the time of records is, or take windows in processing_time()"

@@ -42,6 +42,10 @@
 //!
 //! State is kept until the lateness is over, so a long one costs memory. What was late before a failure is late after it.
 //!
+//! What could never apply is refused when the job is built: a lateness or a late output on the machine's clock, windows of
+//! event time that no watermark comes to (on each side of a union there must be a strategy), and a bound of watermarks
+//! within which all accepted times lie.
+//!
 //! # What it costs
 //!
 //! State lies by time first: one table key → value for each *slice*, the time between two bounds of windows. A record
