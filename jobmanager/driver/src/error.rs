@@ -2,6 +2,7 @@
 
 use tidegate_core::{Epoch, Generation};
 use tidegate_proto::DecodeError;
+use tidegate_storage::{OpenError, Refusal};
 
 /// Why a driver ended without an outcome for the job.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +28,18 @@ pub enum DriverError {
 /// What a store could not do, or must not be used for.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The location cannot be understood.
-    #[error(
-        "location {location:?} cannot be used: {reason}; give a directory, or file://, memory:// or s3://bucket/path"
-    )]
-    Location {
-        /// The location.
-        location: String,
-        /// Why.
-        reason: String,
+    /// The location leads nowhere.
+    #[error(transparent)]
+    Location(#[from] OpenError),
+    /// The store does not let the job in, and will not until somebody puts it right.
+    #[error("object {object:?} could not be {operation}: {refusal}")]
+    Refused {
+        /// The object.
+        object: String,
+        /// What was to be done: read, written, listed.
+        operation: &'static str,
+        /// Why not.
+        refusal: Refusal,
     },
     /// Two writers could both win: exactly once is impossible.
     #[error(
@@ -134,10 +138,17 @@ impl StoreError {
     /// Wraps what the store said about an object.
     pub(crate) fn object(object: &str, operation: &'static str) -> impl FnOnce(object_store::Error) -> Self {
         let object = object.to_owned();
-        move |source| Self::Object {
-            object,
-            operation,
-            source,
+        move |source| match Refusal::of(&source) {
+            Some(refusal) => Self::Refused {
+                object,
+                operation,
+                refusal,
+            },
+            None => Self::Object {
+                object,
+                operation,
+                source,
+            },
         }
     }
 }

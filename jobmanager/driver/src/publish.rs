@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::{ObjectStore, PutMode, PutPayload};
+use tidegate_storage::Refusal;
 
 use crate::{error::StoreError, store::JobStore};
 
@@ -47,6 +48,10 @@ pub async fn put_if_absent(store: &JobStore, object: &str, body: Bytes) -> Resul
                     store: store.location().to_owned(),
                     reason: format!("{operation} is not implemented"),
                 });
+            }
+            // Nothing was written, and another try would meet the same answer.
+            Err(error) if Refusal::of(&error).is_some() => {
+                return Err(StoreError::object(object, "written")(error));
             }
             Err(error) => reason = error.to_string(),
         }

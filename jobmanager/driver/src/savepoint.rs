@@ -17,13 +17,14 @@ use tidegate_core::{
     layout,
 };
 use tidegate_proto::{decode, encode};
+use tidegate_storage::OpenError;
 
 use crate::{
     abandoned::is_marker,
     effect::{Import, put_manifest},
     error::StoreError,
     publish::{Publication, put_if_absent},
-    store::{JobStore, is_missing_directory},
+    store::JobStore,
 };
 
 pub(crate) const MANIFEST: &str = "manifest.pb";
@@ -221,10 +222,12 @@ fn resolve(store: &JobStore, location: &str) -> Result<JobStore, StoreError> {
         .and_then(|rest| rest.strip_prefix('/'));
     match within {
         Some(name) if check_name(name).is_ok() => Ok(own.folder(name)),
-        _ if is_missing_directory(location) => Err(StoreError::NoSavepoint {
-            location: location.to_owned(),
-        }),
-        _ => JobStore::open(location),
+        _ => match JobStore::open_existing(location) {
+            Err(StoreError::Location(OpenError::NoDirectory { location })) => {
+                Err(StoreError::NoSavepoint { location })
+            }
+            opened => opened,
+        },
     }
 }
 

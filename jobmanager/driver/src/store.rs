@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::{
-    ObjectStore, ObjectStoreExt, PutMode, PutPayload, local::LocalFileSystem, memory::InMemory, path::Path,
-};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, path::Path};
 use tidegate_core::epoch::ManifestReference;
 use tidegate_proto::{StoredObject, checksum, decode};
+use tidegate_storage::Storage;
 
 use crate::error::StoreError;
 
@@ -17,108 +16,62 @@ use crate::error::StoreError;
 /// Local directories are durable: files and directories are synced before a write is answered.
 #[derive(Clone, Debug)]
 pub struct JobStore {
-    store: Arc<dyn ObjectStore>,
-    root: Path,
-    location: String,
+    storage: Storage,
+}
+
+impl From<Storage> for JobStore {
+    fn from(storage: Storage) -> Self {
+        Self { storage }
+    }
 }
 
 impl JobStore {
     /// Opens a location: a directory, which is created (`path`, `file:///path`), a fresh memory (`memory://`), or, with the
     /// feature `s3`, a bucket (`s3://bucket/path`, credentials from the environment).
     pub fn open(location: &str) -> Result<Self, StoreError> {
-        match location.split_once("://") {
-            None => Self::directory(location, location),
-            Some(("file", path)) => Self::directory(location, path),
-            Some(("memory", path)) => {
-                let root = Path::parse(path).map_err(refuse(location))?;
-                Ok(Self::new(Arc::new(InMemory::new()), root, location))
-            }
-            #[cfg(feature = "s3")]
-            Some(("s3", path)) => {
-                let root = path.split_once('/').map_or("", |(_, root)| root);
-                let store = object_store::aws::AmazonS3Builder::from_env()
-                    .with_url(location)
-                    .build()
-                    .map_err(refuse(location))?;
-                let root = Path::parse(root).map_err(refuse(location))?;
-                Ok(Self::new(Arc::new(store), root, location))
-            }
-            #[cfg(not(feature = "s3"))]
-            Some(("s3", _)) => Err(refuse(location)(
-                "this build has no S3 support, enable the feature \"s3\"",
-            )),
-            Some((scheme, _)) => Err(refuse(location)(format!("{scheme:?} is no kind of store"))),
-        }
+        Ok(Storage::open(location)?.into())
     }
 
     /// Opens a location to look at what is there: as [`open`](Self::open), but a directory that does not exist is refused
     /// and not made.
     pub fn open_existing(location: &str) -> Result<Self, StoreError> {
-        if is_missing_directory(location) {
-            return Err(refuse(location)("there is no such directory"));
-        }
-        Self::open(location)
+        Ok(Storage::open_existing(location)?.into())
     }
 
     /// A root in a store that is open already. `location` is how people call it.
     pub fn new(store: Arc<dyn ObjectStore>, root: Path, location: impl Into<String>) -> Self {
-        let location: String = location.into();
-        Self {
-            store,
-            root,
-            location: location.trim_end_matches('/').to_owned(),
-        }
-    }
-
-    fn directory(location: &str, path: &str) -> Result<Self, StoreError> {
-        if path.is_empty() {
-            return Err(refuse(location)("it is empty"));
-        }
-        std::fs::create_dir_all(path).map_err(refuse(location))?;
-        let store = LocalFileSystem::new_with_prefix(path).map_err(refuse(location))?;
-        Ok(Self::new(
-            Arc::new(store.with_fsync(true)),
-            Path::default(),
-            location,
-        ))
+        Storage::new(store, root, location).into()
     }
 
     /// The store.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
-        &self.store
+        self.storage.store()
     }
 
     /// The job's root in it.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.storage.root()
     }
 
     /// How people call it.
     pub fn location(&self) -> &str {
-        &self.location
+        self.storage.location()
     }
 
     /// The full path of an object that is named relative to the root.
     pub fn path(&self, object: &str) -> Path {
-        object
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .fold(self.root.clone(), |path, part| path.join(part))
+        self.storage.path(object)
     }
 
     /// A folder of the root as a root of its own.
     #[must_use]
     pub fn folder(&self, name: &str) -> Self {
-        Self {
-            store: self.store.clone(),
-            root: self.path(name),
-            location: format!("{}/{name}", self.location),
-        }
+        self.storage.folder(name).into()
     }
 
     /// The bytes of an object, if it exists.
     pub async fn get(&self, object: &str) -> Result<Option<Bytes>, StoreError> {
-        match self.store.get(&self.path(object)).await {
+        match self.store().get(&self.path(object)).await {
             Ok(found) => found
                 .bytes()
                 .await
@@ -166,7 +119,7 @@ impl JobStore {
 
     /// Writes an object, whatever was there.
     pub async fn put(&self, object: &str, bytes: impl Into<PutPayload>) -> Result<(), StoreError> {
-        self.store
+        self.store()
             .put_opts(&self.path(object), bytes.into(), PutMode::Overwrite.into())
             .await
             .map(drop)
@@ -176,9 +129,9 @@ impl JobStore {
     /// The names in a folder and below, relative to the root, in order.
     pub async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         let prefix = self.path(folder);
-        let skip = self.root.parts().count();
+        let skip = self.root().parts().count();
         let mut names: Vec<String> = self
-            .store
+            .store()
             .list(Some(&prefix))
             .map_ok(|meta| {
                 let parts: Vec<_> = meta.location.parts().skip(skip).collect();
@@ -194,7 +147,7 @@ impl JobStore {
 
     /// Deletes an object; that it is gone already is success.
     pub async fn delete(&self, object: &str) -> Result<(), StoreError> {
-        match self.store.delete(&self.path(object)).await {
+        match self.store().delete(&self.path(object)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(StoreError::object(object, "deleted")(error)),
         }
@@ -202,8 +155,8 @@ impl JobStore {
 
     /// Copies an object to a place in a store, possibly another one.
     pub(crate) async fn copy_to(&self, object: &str, target: &Self, name: &str) -> Result<(), StoreError> {
-        if Arc::ptr_eq(&self.store, &target.store) {
-            return match self.store.copy(&self.path(object), &target.path(name)).await {
+        if Arc::ptr_eq(self.store(), target.store()) {
+            return match self.store().copy(&self.path(object), &target.path(name)).await {
                 Ok(()) => Ok(()),
                 Err(object_store::Error::NotFound { .. }) => Err(missing(object)),
                 Err(error) => Err(StoreError::object(object, "copied")(error)),
@@ -214,28 +167,10 @@ impl JobStore {
     }
 }
 
-/// Whether a location is a local directory that does not exist.
-pub(crate) fn is_missing_directory(location: &str) -> bool {
-    let path = match location.split_once("://") {
-        None => location,
-        Some(("file", path)) => path,
-        Some(_) => return false,
-    };
-    !path.is_empty() && !std::path::Path::new(path).is_dir()
-}
-
 fn missing(object: &str) -> StoreError {
     StoreError::Missing {
         object: object.to_owned(),
         named_by: "its manifest".to_owned(),
-    }
-}
-
-fn refuse<E: ToString>(location: &str) -> impl FnOnce(E) -> StoreError + use<E> {
-    let location = location.to_owned();
-    move |reason| StoreError::Location {
-        location,
-        reason: reason.to_string(),
     }
 }
 
@@ -258,27 +193,5 @@ mod tests {
         store.delete("a/1").await.unwrap();
         store.delete("a/1").await.unwrap();
         assert_eq!(store.get("copy/x").await.unwrap().unwrap(), "one");
-    }
-
-    #[test]
-    fn to_look_does_not_create_what_is_looked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("job");
-        for location in [path.display().to_string(), format!("file://{}", path.display())] {
-            let error = JobStore::open_existing(&location).unwrap_err();
-            assert!(error.to_string().contains("no such directory"), "{error}");
-            assert!(!path.exists());
-        }
-        std::fs::create_dir(&path).unwrap();
-        JobStore::open_existing(&path.display().to_string()).unwrap();
-        JobStore::open_existing("memory://").unwrap();
-    }
-
-    #[test]
-    fn locations_that_cannot_be_used_are_named() {
-        for location in ["", "ftp://host/path", "file://"] {
-            let error = JobStore::open(location).unwrap_err();
-            assert!(error.to_string().contains(&format!("{location:?}")), "{error}");
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! What can go wrong with files, with which file and what to do.
 
-use std::{error::Error, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use tidegate_core::OperatorError;
+use tidegate_storage::{OpenError, Refusal, os_error};
 
 use crate::source::MalformedRow;
 
@@ -30,40 +31,15 @@ pub enum FileError {
         path: PathBuf,
     },
     /// A location that leads to no store.
-    #[error("cannot use the location {location:?}: {reason}")]
-    Location {
-        /// The location.
-        location: String,
-        /// Why.
-        reason: String,
-    },
-    /// An option that the store does not know.
-    #[error(
-        "the object store has no option {name:?}; look for its name in the documentation of `object_store`"
-    )]
-    Option {
-        /// The option.
-        name: String,
-    },
+    #[error(transparent)]
+    Location(OpenError),
     /// An object store that does not let the job do what it must.
-    #[error(
-        "the object store refuses access to {path:?}: {reason}; check the credentials, in the environment or by `store_option`, and what they permit"
-    )]
+    #[error("cannot use {path:?}: {refusal}")]
     Refused {
         /// The object.
         path: String,
-        /// What the store says.
-        reason: String,
-    },
-    /// A bucket or container that is not there.
-    #[error(
-        "there is no bucket for {path:?}: {reason}; create it, or check its name, the region and the endpoint"
-    )]
-    NoBucket {
-        /// The object.
-        path: String,
-        /// What the store says.
-        reason: String,
+        /// Why, and what to do.
+        refusal: Refusal,
     },
     /// An object store on which nothing can be published exactly once.
     #[error(
@@ -229,52 +205,16 @@ impl FileError {
 
     /// The errors that somebody has to put right before the job can go on.
     fn refusal(path: &str, error: &object_store::Error) -> Option<Self> {
-        use object_store::Error as Store;
-        let (path, reason) = (path.to_owned(), reasons(error));
-        match error {
-            // A file system that refuses says so as the operating system does.
-            _ if io_kind(error).is_some() => None,
-            Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
-                Some(Self::Refused { path, reason })
-            }
-            _ if says(&reason, &NO_BUCKET) => Some(Self::NoBucket { path, reason }),
-            _ if says(&reason, &REFUSED) => Some(Self::Refused { path, reason }),
-            _ => None,
-        }
+        Refusal::of(error).map(|refusal| Self::Refused {
+            path: path.to_owned(),
+            refusal,
+        })
     }
-}
-
-/// What stores answer about a bucket that is not there. Listings tell of it and of refusals in the text alone.
-const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
-
-/// What stores answer those whom they do not know or do not permit.
-const REFUSED: [&str; 5] = [
-    "401 Unauthorized",
-    "403 Forbidden",
-    "AccessDenied",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-];
-
-fn says(reason: &str, codes: &[&str]) -> bool {
-    codes.iter().any(|code| reason.contains(code))
 }
 
 /// What the operating system said, if it was asked.
 pub(crate) fn io_kind(error: &object_store::Error) -> Option<io::ErrorKind> {
     Some(os_error(error)?.kind())
-}
-
-/// The cause that is the operating system's.
-pub(crate) fn os_error(error: &object_store::Error) -> Option<&io::Error> {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        match error.downcast_ref::<io::Error>() {
-            Some(found) if found.raw_os_error().is_some() => return Some(found),
-            _ => cause = error.source(),
-        }
-    }
-    None
 }
 
 fn into_io(error: object_store::Error) -> io::Error {
@@ -283,20 +223,6 @@ fn into_io(error: object_store::Error) -> io::Error {
         (None, object_store::Error::NotFound { .. }) => io::Error::new(io::ErrorKind::NotFound, error),
         (None, _) => io::Error::other(error),
     }
-}
-
-/// An error with its causes, each once: some name theirs and some do not.
-fn reasons(error: &dyn Error) -> String {
-    let mut reasons = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let reason = error.to_string();
-        if !reasons.contains(&reason) {
-            reasons = format!("{reasons}: {reason}");
-        }
-        cause = error.source();
-    }
-    reasons
 }
 
 impl From<FileError> for OperatorError {

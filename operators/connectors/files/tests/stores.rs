@@ -358,7 +358,7 @@ fn a_store_that_refuses_is_told_at_the_start() {
     let source = FileSource::lines("s3://bucket/in/*").object_store(Faulty::new(Fault::Refuses));
     let error = read_all(&source).unwrap_err().to_string();
     assert!(
-        error.contains("refuses access to \"s3://bucket/in") && error.contains("check the credentials"),
+        error.contains("cannot use \"s3://bucket/in") && error.contains("refuses access"),
         "{error}"
     );
     let cases = [

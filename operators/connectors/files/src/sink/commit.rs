@@ -27,7 +27,7 @@ use super::{
     output::{Folder, Output, StagingArea},
     paths::{PartId, published},
 };
-use crate::{FileError, error::os_error};
+use crate::FileError;
 
 /// A staged file that is complete and durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -236,7 +236,7 @@ impl Publication<'_> {
 fn has_no_links(error: &StoreError) -> bool {
     /// What Linux says for a link that the file system does not permit (EPERM).
     const NOT_PERMITTED: i32 = 1;
-    os_error(error).is_some_and(|error| {
+    tidegate_storage::os_error(error).is_some_and(|error| {
         error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(NOT_PERMITTED)
     })
 }

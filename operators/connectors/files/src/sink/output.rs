@@ -6,6 +6,7 @@ use object_store::{
     CopyMode, CopyOptions, Error as StoreError, ObjectStore, ObjectStoreExt, PutPayload, path::Path as Key,
 };
 use tidegate_core::{Lineage, OperatorUid};
+use tidegate_storage::local_path;
 
 use super::{
     encoder::Format,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     Compression, FileError,
-    location::{Reach, Stores, local_path},
+    location::{Reach, Stores},
 };
 
 /// What files a sink writes, and where.

@@ -9,11 +9,9 @@ use std::io;
 use futures::TryStreamExt;
 use glob::{MatchOptions, Pattern};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, path::Path as Key};
+use tidegate_storage::after_authority;
 
-use crate::{
-    FileError,
-    location::{Stores, after_authority},
-};
+use crate::{FileError, location::Stores};
 
 const MATCHING: MatchOptions = MatchOptions {
     case_sensitive: true,

@@ -294,5 +294,6 @@ fn cut_off(came: usize, length: u64) -> object_store::Error {
 /// Whether the same request may be answered another time.
 fn may_pass(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::Generic { .. })
-        && crate::error::os_error(error).is_none_or(|error| error.kind() != io::ErrorKind::PermissionDenied)
+        && tidegate_storage::os_error(error)
+            .is_none_or(|error| error.kind() != io::ErrorKind::PermissionDenied)
 }
