@@ -24,10 +24,12 @@ use tokio::{
 use crate::{
     body::encode_grants,
     frame::{Frame, FrameDecoder, FrameError, FrameHeader, FrameKind, MAX_CONTROL_BODY},
-    handshake::{Handshake, Identity, Refusal, Verdict},
+    handshake::{Handshake, Refusal},
     inbox::GrantQueue,
+    opening::{self, Opened},
     outbound::Outbound,
     registry::{Registry, RouteError, Routed},
+    secret::PeerSecret,
     slab::Slabs,
 };
 
@@ -35,6 +37,11 @@ use crate::{
 const WRITE_VECTORS: usize = 64;
 /// The most grants in one frame.
 const GRANTS_PER_FRAME: usize = MAX_CONTROL_BODY / 24;
+
+/// How long to wait before connecting again to a peer that did not answer; doubles up to [`RETRY_MOST`].
+const RETRY_FIRST: Duration = Duration::from_millis(5);
+/// The longest wait between two tries to connect.
+const RETRY_MOST: Duration = Duration::from_millis(500);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +56,12 @@ pub(crate) enum ConnectionError {
     Route(#[from] RouteError),
     #[error("the peer refused the connection: {0}")]
     Refused(Refusal),
+    #[error("the peer was sent away: {0}")]
+    SentAway(Refusal),
+    #[error("the peer did not prove that it knows the cluster secret; somebody else listens at its address")]
+    Unproved,
+    #[error("there are as many connections as there may be")]
+    Full,
     #[error("connecting took longer than {0:?}")]
     Timeout(Duration),
     #[error("the peer answered with a {0:?} frame where a handshake was expected")]
@@ -128,6 +141,7 @@ pub(crate) struct Dial {
     pub(crate) handshake: Handshake,
     pub(crate) address: std::net::SocketAddr,
     pub(crate) timeout: Duration,
+    pub(crate) secret: Option<PeerSecret>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) outbound: Arc<Outbound>,
     /// Set once the peer has let this worker in.
@@ -137,10 +151,10 @@ pub(crate) struct Dial {
 impl Dial {
     /// Connects, then writes what is to be sent and takes grants, until the connection ends.
     pub(crate) async fn run(self, closing: watch::Receiver<bool>) -> Result<Ended, ConnectionError> {
-        let connect = self.connect();
-        let (mut reader, writer) = timeout(self.timeout, connect)
+        let Opened { read, write, .. } = timeout(self.timeout, self.connect())
             .await
             .map_err(|_| ConnectionError::Timeout(self.timeout))??;
+        let mut reader = FrameReader::new(read, 0);
         self.established.store(true, Ordering::Release);
         let peer = self.handshake.to;
         let grants = async {
@@ -158,24 +172,23 @@ impl Dial {
         };
         tokio::select! {
             ended = grants => ended,
-            ended = self.write(writer, closing) => ended,
+            ended = self.write(write, closing) => ended,
         }
     }
 
-    async fn connect(&self) -> Result<(FrameReader, OwnedWriteHalf), ConnectionError> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let (read, mut write) = stream.into_split();
-        let mut reader = FrameReader::new(read, 0);
-        let mut body = Vec::new();
-        self.handshake.encode(&mut body);
-        let header = FrameHeader::plain(FrameKind::Handshake, self.handshake.from.attempt);
-        write.write_all(&header.frame(&body)?).await?;
-        let answer = reader.next().await?;
-        match answer.header.kind {
-            FrameKind::Handshake => Ok((reader, write)),
-            FrameKind::Refusal => Err(ConnectionError::Refused(Refusal::decode(&answer.body)?)),
-            kind => Err(ConnectionError::NoHandshake(kind)),
+    /// Connects. A connection that ends before the peer has answered was turned away because too many came at once, or
+    /// met a peer that is just going: whoever is gone for good does not take the next one.
+    async fn connect(&self) -> Result<Opened, ConnectionError> {
+        let mut rest = RETRY_FIRST;
+        loop {
+            let stream = TcpStream::connect(self.address).await?;
+            match opening::connect(stream, &self.handshake, self.secret.as_ref()).await {
+                Err(ConnectionError::Eof | ConnectionError::Io(_)) => {
+                    tokio::time::sleep(rest).await;
+                    rest = (rest * 2).min(RETRY_MOST);
+                }
+                opened => return opened,
+            }
         }
     }
 
@@ -210,72 +223,13 @@ pub(crate) struct Accepted {
     writer: OwnedWriteHalf,
 }
 
-/// Reads the handshake of a connection that came in, and answers it. `None` if it was refused.
-pub(crate) async fn accept(
-    stream: TcpStream,
-    registry: &Registry,
-    max_data_body: usize,
-    patience: Duration,
-) -> Result<Option<Accepted>, ConnectionError> {
-    stream.set_nodelay(true)?;
-    let (read, mut writer) = stream.into_split();
-    let mut reader = FrameReader::new(read, max_data_body);
-    let frame = timeout(patience, reader.next())
-        .await
-        .map_err(|_| ConnectionError::Timeout(patience))??;
-    if frame.header.kind != FrameKind::Handshake {
-        return Err(ConnectionError::NoHandshake(frame.header.kind));
-    }
-    let attempt = frame.header.attempt;
-    let refusal = match Handshake::decode(&frame.body)? {
-        Err(refusal) => refusal,
-        Ok(handshake) => match verdict(&handshake, registry.watch(), patience).await {
-            Ok(own) => {
-                let mut body = Vec::new();
-                Handshake {
-                    to: handshake.from.worker,
-                    listen: handshake.listen,
-                    from: own,
-                }
-                .encode(&mut body);
-                let header = FrameHeader::plain(FrameKind::Handshake, attempt);
-                writer.write_all(&header.frame(&body)?).await?;
-                return Ok(Some(Accepted {
-                    handshake,
-                    reader,
-                    writer,
-                }));
-            }
-            Err(refusal) => refusal,
-        },
-    };
-    let mut body = Vec::new();
-    refusal.encode(&mut body);
-    let header = FrameHeader::plain(FrameKind::Refusal, attempt);
-    writer.write_all(&header.frame(&body)?).await?;
-    writer.shutdown().await?;
-    tracing::warn!(reason = %refusal, "data connection refused");
-    Ok(None)
-}
-
-/// Judges a handshake, waiting for the attempt here to catch up if need be.
-async fn verdict(
-    handshake: &Handshake,
-    mut own: watch::Receiver<Option<Identity>>,
-    patience: Duration,
-) -> Result<Identity, Refusal> {
-    let not_begun = Refusal::NotBegun {
-        theirs: u64::from(handshake.from.attempt.0),
-    };
-    let settled = own.wait_for(|own| handshake.judge(own.as_ref()) != Verdict::Wait);
-    let own = match timeout(patience, settled).await {
-        Ok(Ok(own)) => own.clone(),
-        Ok(Err(_)) | Err(_) => return Err(not_begun),
-    };
-    match (handshake.judge(own.as_ref()), own) {
-        (Verdict::Accept, Some(own)) => Ok(own),
-        (Verdict::Refuse(refusal), _) => Err(refusal),
-        (Verdict::Accept | Verdict::Wait, _) => Err(not_begun),
+impl Accepted {
+    pub(crate) fn new(opened: Opened, max_data_body: usize) -> Self {
+        Self {
+            handshake: opened.handshake,
+            reader: FrameReader::new(opened.read, max_data_body),
+            writer: opened.write,
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use tidegate_core::{Attempt, ChannelId};
 pub const HEADER_BYTES: usize = 36;
 /// The longest body of any frame that is not data.
 pub const MAX_CONTROL_BODY: usize = 1 << 20;
+/// The longest body of a frame before both ends know each other.
+const MAX_HANDSHAKE_BODY: usize = 4 * 1024;
 
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,10 +34,14 @@ pub enum FrameKind {
     Grants,
     /// The sender will say nothing more, on purpose.
     Close,
+    /// Asks whoever connects to prove the cluster secret.
+    Challenge,
+    /// Proves it.
+    Proof,
 }
 
 impl FrameKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Handshake,
         Self::Refusal,
         Self::Data,
@@ -43,6 +49,8 @@ impl FrameKind {
         Self::Control,
         Self::Grants,
         Self::Close,
+        Self::Challenge,
+        Self::Proof,
     ];
 
     fn code(self) -> u8 {
@@ -178,6 +186,7 @@ pub enum FrameError {
 #[derive(Debug)]
 pub struct FrameDecoder {
     max_data_body: usize,
+    max_control_body: usize,
     /// The header of a frame whose body has not all come.
     pending: Option<(FrameHeader, usize)>,
 }
@@ -187,6 +196,16 @@ impl FrameDecoder {
     pub fn new(max_data_body: usize) -> Self {
         Self {
             max_data_body,
+            max_control_body: MAX_CONTROL_BODY,
+            pending: None,
+        }
+    }
+
+    /// A decoder for what opens a connection: nothing there is long, and nothing is data.
+    pub(crate) fn of_handshakes() -> Self {
+        Self {
+            max_data_body: 0,
+            max_control_body: MAX_HANDSHAKE_BODY,
             pending: None,
         }
     }
@@ -241,7 +260,7 @@ impl FrameDecoder {
         }
         let limit = match kind {
             FrameKind::Data => self.max_data_body,
-            _ => MAX_CONTROL_BODY,
+            _ => self.max_control_body,
         };
         let length = length as usize;
         if length > limit {

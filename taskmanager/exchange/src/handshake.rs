@@ -7,6 +7,7 @@ use tidegate_core::{Attempt, Generation, JobId, WorkerId};
 use crate::{
     body::Reader,
     frame::{FrameError, FrameKind},
+    secret::{TOKEN_BYTES, Token},
 };
 
 const MAGIC: &[u8; 8] = b"TIDEGATE";
@@ -96,6 +97,11 @@ pub enum Refusal {
         /// The attempt waited for.
         theirs: u64,
     },
+    /// One end knows another cluster secret than the other, or none.
+    #[error(
+        "it knows another cluster secret, or none; start all workers with the same TIDEGATE_CLUSTER_SECRET"
+    )]
+    Secret,
 }
 
 impl Refusal {
@@ -108,6 +114,7 @@ impl Refusal {
             Self::Graph { ours, theirs } => (5, ours, theirs),
             Self::Worker { ours, theirs } => (6, ours, theirs),
             Self::NotBegun { theirs } => (7, 0, theirs),
+            Self::Secret => (8, 0, 0),
         }
     }
 
@@ -135,6 +142,7 @@ impl Refusal {
             5 => Self::Graph { ours, theirs },
             6 => Self::Worker { ours, theirs },
             7 => Self::NotBegun { theirs },
+            8 => Self::Secret,
             _ => return Err(reader.malformed("there is no such reason")),
         })
     }
@@ -170,10 +178,10 @@ impl Handshake {
 
     /// Reads the body of a handshake. A version that is not ours is a refusal, not an error.
     pub fn decode(body: &[u8]) -> Result<Result<Self, Refusal>, FrameError> {
-        let mut reader = Reader {
-            kind: FrameKind::Handshake,
-            bytes: body,
-        };
+        Self::read(&mut reader_of(body))
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Result<Self, Refusal>, FrameError> {
         if reader.take(MAGIC.len())? != MAGIC {
             return Err(reader.malformed("it does not begin with the magic; is that a worker's data port?"));
         }
@@ -189,8 +197,8 @@ impl Handshake {
         let worker = WorkerId(reader.u32()?);
         let to = WorkerId(reader.u32()?);
         let graph_fingerprint = reader.u64()?;
-        let job = Self::text(&mut reader)?;
-        let listen = Self::text(&mut reader)?
+        let job = Self::text(reader)?;
+        let listen = Self::text(reader)?
             .parse()
             .map_err(|_| reader.malformed("its listening address is none"))?;
         Ok(Ok(Self {
@@ -251,6 +259,71 @@ impl Handshake {
         }
         Verdict::Accept
     }
+}
+
+fn reader_of(body: &[u8]) -> Reader<'_> {
+    Reader {
+        kind: FrameKind::Handshake,
+        bytes: body,
+    }
+}
+
+/// A handshake as it is sent: with a nonce by the end that connects, with a proof by the end that accepts, if there is a
+/// cluster secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Greeting {
+    pub(crate) handshake: Handshake,
+    pub(crate) token: Option<Token>,
+}
+
+impl Greeting {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        self.handshake.encode(&mut body);
+        match &self.token {
+            None => body.push(0),
+            Some(token) => {
+                body.push(1);
+                body.extend_from_slice(token);
+            }
+        }
+        body
+    }
+
+    /// Reads it, as [`Handshake::decode`] does.
+    pub(crate) fn decode(body: &[u8]) -> Result<Result<Self, Refusal>, FrameError> {
+        let mut reader = reader_of(body);
+        let handshake = match Handshake::read(&mut reader)? {
+            Ok(handshake) => handshake,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let token = match reader.u8()? {
+            0 => None,
+            1 => Some(token(&mut reader)?),
+            _ => return Err(reader.malformed("its flag is neither 0 nor 1")),
+        };
+        if !reader.bytes.is_empty() {
+            return Err(reader.malformed("something follows it"));
+        }
+        Ok(Ok(Self { handshake, token }))
+    }
+}
+
+fn token(reader: &mut Reader<'_>) -> Result<Token, FrameError> {
+    let taken = reader.take(TOKEN_BYTES)?;
+    taken
+        .try_into()
+        .map_err(|_| reader.malformed("a nonce or proof is cut off"))
+}
+
+/// Reads the body of a challenge or a proof, which is nothing else.
+pub(crate) fn decode_token(kind: FrameKind, body: &[u8]) -> Result<Token, FrameError> {
+    let mut reader = Reader { kind, bytes: body };
+    let token = token(&mut reader)?;
+    if !reader.bytes.is_empty() {
+        return Err(reader.malformed("something follows it"));
+    }
+    Ok(token)
 }
 
 #[cfg(test)]
@@ -348,6 +421,7 @@ mod tests {
             Refusal::Graph { ours: 1, theirs: 2 },
             Refusal::Worker { ours: 1, theirs: 2 },
             Refusal::NotBegun { theirs: 2 },
+            Refusal::Secret,
         ] {
             let mut body = Vec::new();
             refusal.encode(&mut body);

@@ -34,6 +34,8 @@ mod meter;
 #[cfg(not(loom))]
 mod network;
 #[cfg(not(loom))]
+mod opening;
+#[cfg(not(loom))]
 mod outbound;
 mod park;
 #[cfg(not(loom))]
@@ -45,7 +47,11 @@ mod registry;
 #[cfg(not(loom))]
 mod remote;
 mod ring;
+#[cfg(not(loom))]
+mod secret;
 mod slab;
+#[cfg(not(loom))]
+mod strangers;
 mod sync;
 mod wake;
 #[cfg(not(loom))]
@@ -64,6 +70,7 @@ pub use {
     reader::{AnyEdgeReader, EdgeReader, Polled},
     registry::ChannelReading,
     remote::{MAX_FRAME_BODY, PeerFailure, Received, RemoteReceiver, RemoteSender},
+    secret::PeerSecret,
     writer::{EdgeWriter, WriterOptions, WriterStatus},
 };
 pub use {

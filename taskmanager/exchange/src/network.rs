@@ -15,23 +15,28 @@ use tidegate_core::{ChannelId, WorkerId};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
-    sync::{Semaphore, watch},
+    sync::{Semaphore, SemaphorePermit, watch},
     task::{AbortHandle, JoinHandle},
+    time::timeout,
 };
 
 use crate::{
     bincode_codec::Bincode,
-    connection::{self, Accepted, ConnectionError, Dial, Ended},
+    connection::{Accepted, ConnectionError, Dial, Ended},
     credit::{WindowBounds, WindowBudget},
     handshake::{Handshake, Identity},
     inbox::{GrantQueue, Inbox, SharedCredit},
+    opening,
     outbound::Outbound,
     registry::{ChannelReading, Registry},
     remote::{MAX_FRAME_BODY, PeerFailure, RemoteReceiver, RemoteSender, SenderShared},
+    secret::PeerSecret,
+    strangers::Strangers,
     wake::TaskWaker,
 };
 
-/// How many connections may come in at once: twice the largest number of workers one would run.
+/// How many connections may come in at once from those who have said who they are: twice the largest number of workers one
+/// would run.
 const MAX_INCOMING: usize = 4096;
 /// What a data body may hold beside its largest record.
 const BODY_OVERHEAD: usize = 1024;
@@ -50,6 +55,11 @@ pub struct NetworkOptions {
     pub max_record_bytes: usize,
     /// How long connecting may take, the time included that the peer takes to begin the attempt.
     pub connect_timeout: Duration,
+    /// How long a connection that comes in may take to say who it is and to prove it.
+    pub handshake_timeout: Duration,
+    /// What both ends of every connection must know; `None` takes whoever comes, for addresses that only this machine
+    /// reaches.
+    pub secret: Option<PeerSecret>,
 }
 
 impl Default for NetworkOptions {
@@ -60,6 +70,8 @@ impl Default for NetworkOptions {
             max_window_bytes: 4 * 1024 * 1024,
             max_record_bytes: Bincode::DEFAULT_MAX_RECORD_BYTES,
             connect_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(5),
+            secret: None,
         }
     }
 }
@@ -117,6 +129,9 @@ struct Inner {
     registry: Arc<Registry>,
     budget: Arc<WindowBudget>,
     peers: Mutex<Peers>,
+    strangers: Strangers,
+    /// For those who are no strangers.
+    room: Semaphore,
     closing: watch::Sender<bool>,
 }
 
@@ -241,6 +256,8 @@ impl Network {
             on_peer_lost: Arc::new(on_peer_lost),
             registry: Arc::new(Registry::new()),
             peers: Mutex::default(),
+            strangers: Strangers::default(),
+            room: Semaphore::new(MAX_INCOMING),
             closing: watch::Sender::new(false),
         });
         let accepting = runtime
@@ -387,6 +404,11 @@ impl Network {
         self.inner.registry.dropped()
     }
 
+    /// How many connections were turned away: strangers, and peers of another attempt, job, graph or secret.
+    pub fn refused_connections(&self) -> u64 {
+        self.inner.strangers.refused()
+    }
+
     /// What the windows of all incoming channels come to, in bytes.
     pub fn window_bytes(&self) -> u64 {
         self.inner.budget.used()
@@ -438,6 +460,7 @@ impl Inner {
             },
             address: link.address,
             timeout: self.options.connect_timeout,
+            secret: self.options.secret.clone(),
             registry: Arc::clone(&self.registry),
             outbound: Arc::clone(&link.outbound),
             established: Arc::clone(&established),
@@ -455,19 +478,12 @@ impl Inner {
     }
 
     async fn accept_all(self: Arc<Self>, listener: TcpListener) {
-        let room = Arc::new(Semaphore::new(MAX_INCOMING));
         loop {
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-                return;
-            };
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let inner = Arc::clone(&self);
-                    self.runtime.spawn(async move {
-                        inner.serve(stream).await;
-                        drop(permit);
-                    });
-                }
+                Ok((stream, _)) => self.strangers.enter(|number| {
+                    let served = Arc::clone(&self).serve(stream, number);
+                    self.runtime.spawn(served).abort_handle()
+                }),
                 Err(error) => {
                     // Out of descriptors, most likely: connections that end make room.
                     tracing::warn!(%error, "data connection not accepted");
@@ -477,24 +493,35 @@ impl Inner {
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream) {
-        let patience = self.options.connect_timeout;
+    async fn serve(self: Arc<Self>, stream: TcpStream, number: u64) {
         let mut closing = self.closing.subscribe();
         let accepted = tokio::select! {
-            accepted = connection::accept(stream, &self.registry, self.max_data_body(), patience) => accepted,
+            accepted = self.accept(stream, number) => accepted,
             _ = closing.wait_for(|closing| *closing) => return,
         };
-        let accepted = match accepted {
-            Ok(Some(accepted)) => accepted,
-            Ok(None) => return,
-            Err(error) => {
-                tracing::warn!(%error, "data connection not opened");
-                return;
-            }
+        let (accepted, _permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => return self.strangers.refuse(error),
         };
         if let Some(running) = Self::admit(&self, accepted, closing) {
             let _ = running.await;
         }
+    }
+
+    /// Hears who has connected, and lets it in if it belongs here.
+    async fn accept(
+        &self,
+        stream: TcpStream,
+        number: u64,
+    ) -> Result<(Accepted, SemaphorePermit<'_>), ConnectionError> {
+        let (patience, secret) = (self.options.handshake_timeout, self.options.secret.as_ref());
+        let greeted = timeout(patience, opening::greet(stream, secret)).await;
+        self.strangers.leave(number);
+        let greeted = greeted.map_err(|_| ConnectionError::Timeout(patience))??;
+        let permit = self.room.try_acquire().map_err(|_| ConnectionError::Full)?;
+        let patience = self.options.connect_timeout;
+        let opened = greeted.admit(&self.registry, secret, patience).await?;
+        Ok((Accepted::new(opened, self.max_data_body()), permit))
     }
 
     /// Puts a connection that was let in in its place, and runs it apart so that it can be told to end.
