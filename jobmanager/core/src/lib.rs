@@ -16,6 +16,7 @@ mod aftermath;
 mod assembly;
 mod checkpoint;
 mod claim;
+mod cluster;
 mod command;
 mod coordinator;
 mod event;
@@ -29,6 +30,9 @@ mod status;
 mod stopping;
 
 pub use assembly::{AssemblyError, live_segments};
+pub use cluster::{
+    Admission, Cluster, ClusterCommand, ClusterEvent, ClusterOptions, HostedWorker, Shortage, SlotUse,
+};
 pub use command::{CollectionPlan, Command, Notice, SavepointError, SavepointInfo};
 pub use coordinator::Coordinator;
 pub use event::{Chain, Event, RequestId, StoreStep, Tail};

@@ -1,0 +1,5 @@
+//! The cluster's slots, by exact commands and by invariants over random lives.
+
+mod harness;
+mod placement;
+mod recovery;
