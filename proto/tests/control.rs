@@ -75,20 +75,24 @@ fn running_attempt() -> impl Strategy<Value = RunningAttempt> {
     ]);
     (
         name(),
-        vec(worker_address(), 0..4),
+        (vec(any::<u32>(), 0..4), vec(any::<u64>(), 0..3)),
         phase,
-        any::<(u64, u32, u32, u32, Option<u64>)>(),
+        any::<(u64, u32, u32, u32, Option<u64>, Option<u64>)>(),
     )
-        .prop_map(|(lineage, workers, phase, numbers)| RunningAttempt {
-            generation: Generation(numbers.0),
-            attempt: Attempt(numbers.1),
-            worker: WorkerId(numbers.2),
-            phase,
-            claimed: numbers.4.map(CheckpointId),
-            lineage: lineage.as_str().into(),
-            default_parallelism: numbers.3,
-            workers,
-        })
+        .prop_map(
+            |(lineage, (seats, acknowledged), phase, numbers)| RunningAttempt {
+                generation: Generation(numbers.0),
+                attempt: Attempt(numbers.1),
+                worker: WorkerId(numbers.2),
+                phase,
+                claimed: numbers.4.map(CheckpointId),
+                lineage: lineage.as_str().into(),
+                default_parallelism: numbers.3,
+                seats: seats.into_iter().map(WorkerId).collect(),
+                acknowledged: acknowledged.into_iter().map(CheckpointId).collect(),
+                newest: numbers.5.map(CheckpointId),
+            },
+        )
 }
 
 fn measurement() -> impl Strategy<Value = WorkerMeasurement> {
@@ -157,6 +161,7 @@ fn deployment() -> impl Strategy<Value = Deployment> {
             attempt: Attempt(numbers.1),
             graph_fingerprint: numbers.2,
             default_parallelism: numbers.3,
+            seats: workers.iter().rev().map(|worker| worker.worker).collect(),
             workers,
             restore,
             allow_non_restored_state: numbers.4,

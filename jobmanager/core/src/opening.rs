@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidegate_core::{
     Attempt, Epoch, Generation, Lineage, ProcessingTime, WorkerId,
-    control::{Deployment, Manifest, WorkerAddress, WorkerOrder},
+    control::{Deployment, Manifest, Placement, WorkerAddress, WorkerOrder},
     epoch::{EpochKind, EpochRecord, ManifestReference},
     plan::ExecutionPlan,
 };
@@ -295,6 +295,7 @@ impl Coordinator {
             attempt: self.attempt,
             graph_fingerprint: self.graph_fingerprint,
             default_parallelism: parallelism,
+            seats: Placement::new(&workers).seats().collect(),
             workers,
             restore: self.restored_manifest().cloned(),
             allow_non_restored_state: self.options.allow_non_restored_state,

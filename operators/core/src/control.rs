@@ -1,6 +1,6 @@
 //! What coordinator and workers say to each other, and what they leave in the store.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -220,7 +220,7 @@ pub struct WorkerAddress {
 }
 
 /// One message that puts a worker's whole share of a job in place. The worker expands its own tasks: placement is a
-/// function of the plan and the list of workers ([`Placement`]).
+/// function of the plan and the list of seats ([`Placement`]).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Deployment {
     /// The job.
@@ -237,24 +237,27 @@ pub struct Deployment {
     pub default_parallelism: u32,
     /// All workers, in the order of their ids.
     pub workers: Vec<WorkerAddress>,
+    /// The job's slots in order, each as the worker that has it; the first of a worker is its slot 0.
+    pub seats: Vec<WorkerId>,
     /// What to restore; `None` on a fresh start.
     pub restore: Option<Arc<Manifest>>,
     /// Whether state that no operator claims is dropped rather than refused.
     pub allow_non_restored_state: bool,
 }
 
-/// Where tasks run: task *i* of every vertex in slot *i* modulo the number of slots, so that forward edges stay on
-/// their thread.
+/// Where tasks run: task *i* of every vertex in seat *i* modulo the number of seats, so that forward edges stay on their
+/// thread. A seat is a slot of a worker. When a worker is replaced, its seats are given to others and all others keep theirs,
+/// so that no task of theirs moves.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Placement {
-    slots: Vec<(WorkerId, u32)>,
+    seats: Vec<(WorkerId, u32)>,
 }
 
 impl Placement {
     /// Spreads over the workers' slots in rounds: first slot of each worker, then the second of each, …
     pub fn new(workers: &[WorkerAddress]) -> Self {
         let most = workers.iter().map(|worker| worker.slots).max().unwrap_or(0);
-        let slots = (0..most)
+        let seats = (0..most)
             .flat_map(|slot| {
                 workers
                     .iter()
@@ -262,12 +265,30 @@ impl Placement {
                     .map(move |w| (w.worker, slot))
             })
             .collect();
-        Self { slots }
+        Self { seats }
+    }
+
+    /// The seats as a deployment lists them.
+    pub fn of_seats(seats: &[WorkerId]) -> Self {
+        let mut next: HashMap<WorkerId, u32> = HashMap::new();
+        let seats = seats.iter().map(|worker| {
+            let slot = next.entry(*worker).or_insert(0);
+            *slot += 1;
+            (*worker, *slot - 1)
+        });
+        Self {
+            seats: seats.collect(),
+        }
+    }
+
+    /// The seats in order, each as the worker that has it.
+    pub fn seats(&self) -> impl Iterator<Item = WorkerId> + '_ {
+        self.seats.iter().map(|(worker, _)| *worker)
     }
 
     /// How many slots there are in all.
     pub fn slots(&self) -> u32 {
-        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.seats.len()).unwrap_or(u32::MAX)
     }
 
     /// The worker and the slot on it of a task.
@@ -275,7 +296,7 @@ impl Placement {
     /// # Panics
     /// If there is no slot at all.
     pub fn of(&self, task: TaskId) -> (WorkerId, u32) {
-        self.slots[task.index as usize % self.slots.len()]
+        self.seats[task.index as usize % self.seats.len()]
     }
 }
 

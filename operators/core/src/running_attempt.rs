@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    control::WorkerAddress,
-    id::{Attempt, CheckpointId, Generation, Lineage, WorkerId},
-};
+use crate::id::{Attempt, CheckpointId, Generation, Lineage, WorkerId};
 
 /// How far a worker has come with an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -14,11 +11,12 @@ pub enum AttemptPhase {
     Deploying,
     /// All of that is done; sources stand still.
     Deployed,
-    /// Sources have been told to read.
+    /// Sources have been told to read, and all that the worker has know their splits.
     Running,
     /// All of its tasks have come to the end of their input.
     Ended,
-    /// A task has failed, or tasks have been told to stop: there is nothing to go on with.
+    /// A task has failed, tasks have been told to stop, or sources stand still since a barrier that suspends: there is
+    /// nothing to go on with.
     Broken,
 }
 
@@ -26,7 +24,7 @@ pub enum AttemptPhase {
 /// were told alike, so that a coordinator can tell whether those that have come are all there are.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunningAttempt {
-    /// The generation that deployed it.
+    /// The generation that led it last: the one that deployed it, or one that took it over.
     pub generation: Generation,
     /// The attempt.
     pub attempt: Attempt,
@@ -34,12 +32,17 @@ pub struct RunningAttempt {
     pub worker: WorkerId,
     /// How far the worker has come.
     pub phase: AttemptPhase,
-    /// The last checkpoint that the worker was told to be claimed: the restored one, or one of the attempt.
+    /// The last checkpoint that the worker knows to be claimed: the restored one, or one that it was told to commit.
     pub claimed: Option<CheckpointId>,
+    /// The checkpoints after that one that the worker has acknowledged and was not told to abort: one of them may have
+    /// been claimed without the worker being told.
+    pub acknowledged: Vec<CheckpointId>,
+    /// The largest checkpoint id that the worker has met in an order or a barrier, whatever became of it.
+    pub newest: Option<CheckpointId>,
     /// The identity of the run's output.
     pub lineage: Lineage,
     /// The parallelism of operators that do not say otherwise.
     pub default_parallelism: u32,
-    /// All workers of the attempt, in the order in which they were deployed.
-    pub workers: Vec<WorkerAddress>,
+    /// The seats of all workers of the attempt, as they were deployed.
+    pub seats: Vec<WorkerId>,
 }

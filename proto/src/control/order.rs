@@ -123,7 +123,7 @@ pub(super) fn splits_from_wire(splits: wire::Splits) -> (NodeId, Vec<Split>) {
     (NodeId(splits.node), found)
 }
 
-pub(super) fn workers_to_wire(workers: &[WorkerAddress]) -> Vec<wire::WorkerAddress> {
+fn workers_to_wire(workers: &[WorkerAddress]) -> Vec<wire::WorkerAddress> {
     let workers = workers.iter().map(|worker| wire::WorkerAddress {
         worker: worker.worker.0,
         slots: worker.slots,
@@ -132,9 +132,7 @@ pub(super) fn workers_to_wire(workers: &[WorkerAddress]) -> Vec<wire::WorkerAddr
     workers.collect()
 }
 
-pub(super) fn workers_from_wire(
-    workers: Vec<wire::WorkerAddress>,
-) -> Result<Vec<WorkerAddress>, DecodeReason> {
+fn workers_from_wire(workers: Vec<wire::WorkerAddress>) -> Result<Vec<WorkerAddress>, DecodeReason> {
     let workers = workers.into_iter().map(|worker| {
         Ok(WorkerAddress {
             worker: WorkerId(worker.worker),
@@ -153,6 +151,7 @@ fn deployment_to_wire(deployment: &Deployment) -> wire::Deployment {
         graph_fingerprint: deployment.graph_fingerprint,
         default_parallelism: deployment.default_parallelism,
         workers: workers_to_wire(&deployment.workers),
+        seats: deployment.seats.iter().map(|worker| worker.0).collect(),
         restore: deployment.restore.as_deref().map(Into::into),
         allow_non_restored_state: deployment.allow_non_restored_state,
     }
@@ -167,6 +166,7 @@ fn deployment_from_wire(attempt: Attempt, deployment: wire::Deployment) -> Resul
         graph_fingerprint: deployment.graph_fingerprint,
         default_parallelism: deployment.default_parallelism,
         workers: workers_from_wire(deployment.workers)?,
+        seats: deployment.seats.into_iter().map(WorkerId).collect(),
         restore: deployment
             .restore
             .map(|manifest| manifest.try_into().map(Arc::new))

@@ -2,7 +2,6 @@
 
 use tidegate_core::{Attempt, AttemptPhase, CheckpointId, Generation, Lineage, RunningAttempt, WorkerId};
 
-use super::order::{workers_from_wire, workers_to_wire};
 use crate::{convert::bad, generated as wire, object::DecodeReason};
 
 impl From<&RunningAttempt> for wire::RunningAttempt {
@@ -22,7 +21,13 @@ impl From<&RunningAttempt> for wire::RunningAttempt {
             claimed: running.claimed.map(|checkpoint| checkpoint.0),
             lineage: running.lineage.as_str().to_owned(),
             default_parallelism: running.default_parallelism,
-            workers: workers_to_wire(&running.workers),
+            acknowledged: running
+                .acknowledged
+                .iter()
+                .map(|checkpoint| checkpoint.0)
+                .collect(),
+            newest: running.newest.map(|checkpoint| checkpoint.0),
+            seats: running.seats.iter().map(|worker| worker.0).collect(),
         }
     }
 }
@@ -47,7 +52,9 @@ impl TryFrom<wire::RunningAttempt> for RunningAttempt {
             claimed: running.claimed.map(CheckpointId),
             lineage: Lineage::new(running.lineage),
             default_parallelism: running.default_parallelism,
-            workers: workers_from_wire(running.workers)?,
+            acknowledged: running.acknowledged.into_iter().map(CheckpointId).collect(),
+            newest: running.newest.map(CheckpointId),
+            seats: running.seats.into_iter().map(WorkerId).collect(),
         })
     }
 }

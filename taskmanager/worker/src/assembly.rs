@@ -90,7 +90,7 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
         parts.program.graph(),
         deployment.default_parallelism,
     ));
-    let placement = Placement::new(&deployment.workers);
+    let placement = Placement::of_seats(&deployment.seats);
     let mut by_thread: Vec<Vec<TaskId>> = vec![Vec::new(); parts.slots as usize];
     let mut alone = Vec::new();
     for task in plan.tasks() {

@@ -53,7 +53,7 @@ impl Worker {
         self.generation = deployment.generation;
         self.lineage = deployment.lineage.clone();
         self.running = false;
-        let placement = Placement::new(&deployment.workers);
+        let placement = Placement::of_seats(&deployment.seats);
         self.tasks = (0..deployment.default_parallelism)
             .map(|index| TaskId {
                 vertex: VertexId(0),

@@ -164,7 +164,7 @@ impl Worker {
         self.attempt = deployment.attempt;
         self.first_attempt.get_or_insert(deployment.attempt);
         self.lineage = deployment.lineage.clone();
-        let placement = Placement::new(&deployment.workers);
+        let placement = Placement::of_seats(&deployment.seats);
         self.tasks = (0..deployment.default_parallelism)
             .map(|index| TaskId {
                 vertex: VertexId(0),
