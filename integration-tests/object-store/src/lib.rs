@@ -1,1 +1,1 @@
-//! Files of Tidegate on an S3 server in this process. The tests are under `tests/`.
+//! Files and checkpoints of Tidegate on an S3 server in this process. The tests are under `tests/`.

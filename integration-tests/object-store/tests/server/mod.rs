@@ -1,35 +1,19 @@
-//! An S3 server in this process, over a temporary folder.
+//! An S3 server in this process, and what sources, sinks and jobs must be told to come to it.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
-
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto::Builder,
-};
-use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
-use s3s_fs::FileSystem;
-use tempfile::TempDir;
+use object_store::{ObjectStore, aws::AmazonS3Builder, path::Path};
+use std::sync::Arc;
+use tidegate::options::JobStore;
 use tidegate_core::{BoxFuture, Io};
 use tidegate_files::{FileSink, FileSource};
-use tokio::{
-    net::TcpListener,
-    runtime::{Handle, Runtime},
-};
+use tidegate_sandbox::s3::{ACCESS_KEY_ID, FaultScript, S3Server, SECRET_ACCESS_KEY};
+use tokio::runtime::{Handle, Runtime};
 
 /// The bucket that is there.
 pub(crate) const BUCKET: &str = "bucket";
 
-const KEY: &str = "tester";
-const SECRET: &str = "not a secret";
-
-/// A server that ends with the test.
+/// A server that ends with the test, and threads for its clients.
 pub(crate) struct Server {
-    address: SocketAddr,
-    folder: TempDir,
+    server: S3Server,
     runtime: Runtime,
 }
 
@@ -48,41 +32,20 @@ impl Io for RuntimeIo {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let folder = TempDir::new().expect("there is room for temporary files");
-        fs::create_dir(folder.path().join(BUCKET)).expect("a bucket is a folder");
-        let files = FileSystem::new(folder.path()).expect("the folder is there");
-        let mut service = S3ServiceBuilder::new(files);
-        service.set_auth(SimpleAuth::from_single(KEY, SECRET));
-        let service = service.build();
-        let runtime = Runtime::new().expect("a runtime can be had");
-        let listener = runtime
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .expect("loopback has a free port");
-        let address = listener.local_addr().expect("a listener has an address");
-        runtime.spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let service = service.clone();
-                tokio::spawn(async move {
-                    let connection = Builder::new(TokioExecutor::new());
-                    let _ = connection.serve_connection(TokioIo::new(socket), service).await;
-                });
-            }
-        });
         Self {
-            address,
-            folder,
-            runtime,
+            server: S3Server::with_bucket(BUCKET).expect("loopback has a free port"),
+            runtime: Runtime::new().expect("a runtime can be had"),
         }
     }
 
     /// What sources and sinks must be told to come here.
     fn options(&self) -> [(&'static str, String); 5] {
         [
-            ("endpoint", format!("http://{}", self.address)),
+            ("endpoint", format!("http://{}", self.server.address())),
             ("allow_http", "true".into()),
-            ("region", "here".into()),
-            ("access_key_id", KEY.into()),
-            ("secret_access_key", SECRET.into()),
+            ("region", "us-east-1".into()),
+            ("access_key_id", ACCESS_KEY_ID.into()),
+            ("secret_access_key", SECRET_ACCESS_KEY.into()),
         ]
     }
 
@@ -96,6 +59,24 @@ impl Server {
         self.options()
             .into_iter()
             .fold(sink, |sink, (name, value)| sink.store_option(name, value))
+    }
+
+    /// A folder of the bucket as the place of a job's checkpoints.
+    pub(crate) fn job_store(&self, folder: &str) -> JobStore {
+        let builder = self.options().into_iter().fold(
+            AmazonS3Builder::new().with_bucket_name(BUCKET),
+            |builder, (name, value)| {
+                let key = name.parse().expect("the client knows the option");
+                builder.with_config(key, value)
+            },
+        );
+        let store: Arc<dyn ObjectStore> = Arc::new(builder.build().expect("a client can be made"));
+        JobStore::new(store, Path::from(folder), format!("s3://{BUCKET}/{folder}"))
+    }
+
+    /// How the server misbehaves.
+    pub(crate) fn faults(&self) -> &FaultScript {
+        self.server.faults()
     }
 
     pub(crate) fn io(&self) -> impl Io + 'static {
@@ -113,40 +94,15 @@ impl Server {
 
     /// Puts an object into the bucket behind the server's back.
     pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
-        let path = self.path(key);
-        fs::create_dir_all(path.parent().expect("a key is within the bucket")).expect("a folder can be made");
-        fs::write(path, bytes).expect("a file can be written");
+        self.server.buckets().put(BUCKET, key, bytes.to_vec());
     }
 
     /// The objects beneath a folder of the bucket with their contents, in the order of their names.
     pub(crate) fn objects(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
-        let mut objects = Vec::new();
-        gather(&self.path(folder), &mut objects);
-        objects.sort();
-        let front = self.path("");
+        let objects = self.server.buckets().objects(BUCKET, &format!("{folder}/"));
         objects
             .into_iter()
-            .map(|path| {
-                let name = path
-                    .strip_prefix(&front)
-                    .expect("it is in the bucket")
-                    .to_string_lossy();
-                (name.into_owned(), fs::read(&path).expect("an object can be read"))
-            })
+            .map(|(key, bytes)| (key, bytes.to_vec()))
             .collect()
-    }
-
-    fn path(&self, key: &str) -> PathBuf {
-        self.folder.path().join(BUCKET).join(key)
-    }
-}
-
-fn gather(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.expect("an entry can be read").path();
-        match path.is_dir() {
-            true => gather(&path, files),
-            false => files.push(path),
-        }
     }
 }
