@@ -33,7 +33,12 @@ pub mod rest;
 mod roster;
 mod service;
 mod session;
+mod settings;
 
 pub use admission::Refusal;
 pub use port::{PortError, WorkerPort, WorkerPortHandle, WorkerPortOptions};
 pub use roster::{AlreadyHosted, HostedJob};
+pub use settings::{
+    ArtifactSection, CheckpointSection, ClusterSection, JobManagerSettings, JobSection, RestSection,
+    RestartSection, RestartWord, options_of,
+};

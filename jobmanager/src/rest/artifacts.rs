@@ -76,7 +76,7 @@ impl RunBody {
 }
 
 /// All executables
-#[utoipa::path(get, path = "/v1/artifacts", tag = "artifacts",
+#[utoipa::path(get, path = "/v1/artifacts", operation_id = "listArtifacts", tag = "artifacts",
     responses((status = 200, description = "The executables", body = ArtifactList), Problem))]
 pub(crate) async fn list(State(context): State<Context>) -> Result<Json<ArtifactList>, Problem> {
     Ok(Json(context.cluster.artifacts().await?))
@@ -85,7 +85,7 @@ pub(crate) async fn list(State(context): State<Context>) -> Result<Json<Artifact
 /// Uploads an executable
 ///
 /// The body is the executable itself, as `application/octet-stream`. What is there already is not stored twice.
-#[utoipa::path(post, path = "/v1/artifacts", tag = "artifacts", params(Announcement),
+#[utoipa::path(post, path = "/v1/artifacts", operation_id = "uploadArtifact", tag = "artifacts", params(Announcement),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The executable"),
     responses((status = 200, description = "It is stored", body = ArtifactView), Problem))]
 pub(crate) async fn upload(
@@ -105,7 +105,7 @@ pub(crate) async fn upload(
 /// Deletes an executable
 ///
 /// Refused while a job that has not ended runs it.
-#[utoipa::path(delete, path = "/v1/artifacts/{artifact}", tag = "artifacts", params(ArtifactPath),
+#[utoipa::path(delete, path = "/v1/artifacts/{artifact}", operation_id = "deleteArtifact", tag = "artifacts", params(ArtifactPath),
     responses((status = 200, description = "It is gone", body = Done), Problem))]
 pub(crate) async fn delete(
     State(context): State<Context>,
@@ -118,7 +118,7 @@ pub(crate) async fn delete(
 /// Runs an executable as a job
 ///
 /// The job is written down when this answers. With an idempotency key, repeating the request yields the same job.
-#[utoipa::path(post, path = "/v1/artifacts/{artifact}/run", tag = "artifacts",
+#[utoipa::path(post, path = "/v1/artifacts/{artifact}/run", operation_id = "runArtifact", tag = "artifacts",
     params(ArtifactPath, ("idempotency-key" = Option<String>, Header,
         description = "Any text of 1 to 256 visible ASCII characters: makes the request safe to repeat")),
     request_body = RunBody,

@@ -191,7 +191,7 @@ mod tests {
                 JSON,
                 r#"{"parallelism":1,"parallelism":1}"#,
                 ProblemKind::InvalidBody,
-                Some("parallelism"),
+                None,
             ),
             (JSON, "{} {}", ProblemKind::InvalidBody, None),
             (JSON, "", ProblemKind::InvalidBody, None),

@@ -18,7 +18,7 @@ use crate::cluster::view::{CheckpointDetails, CheckpointHistory, SavepointStatus
 pub(crate) struct CheckpointBody {}
 
 /// A job's checkpoints
-#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints", tag = "checkpoints", params(JobPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints", operation_id = "getCheckpoints", tag = "checkpoints", params(JobPath),
     responses((status = 200, description = "Counts, the latest, and the history", body = CheckpointHistory), Problem))]
 pub(crate) async fn list(
     State(context): State<Context>,
@@ -28,7 +28,7 @@ pub(crate) async fn list(
 }
 
 /// Takes a checkpoint before its time
-#[utoipa::path(post, path = "/v1/jobs/{job}/checkpoints", tag = "checkpoints", params(JobPath),
+#[utoipa::path(post, path = "/v1/jobs/{job}/checkpoints", operation_id = "triggerCheckpoint", tag = "checkpoints", params(JobPath),
     request_body = CheckpointBody,
     responses((status = 202, description = "It is being taken", body = Triggered), Problem))]
 pub(crate) async fn trigger(
@@ -41,7 +41,7 @@ pub(crate) async fn trigger(
 }
 
 /// How far a checkpoint is that was asked for
-#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{trigger}", tag = "checkpoints", params(TriggerPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{trigger}", operation_id = "getCheckpointStatus", tag = "checkpoints", params(TriggerPath),
     responses((status = 200, description = "How far it is", body = SavepointStatus), Problem))]
 pub(crate) async fn status(
     State(context): State<Context>,
@@ -53,7 +53,7 @@ pub(crate) async fn status(
 }
 
 /// One checkpoint with its tasks
-#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/details/{checkpoint}", tag = "checkpoints",
+#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/details/{checkpoint}", operation_id = "getCheckpoint", tag = "checkpoints",
     params(CheckpointPath),
     responses((status = 200, description = "The checkpoint", body = CheckpointDetails), Problem))]
 pub(crate) async fn details(

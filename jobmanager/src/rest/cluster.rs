@@ -24,14 +24,14 @@ pub(crate) struct Config {
 }
 
 /// The cluster at a glance
-#[utoipa::path(get, path = "/v1/overview", tag = "cluster",
+#[utoipa::path(get, path = "/v1/overview", operation_id = "getOverview", tag = "cluster",
     responses((status = 200, description = "The cluster", body = ClusterOverview), Problem))]
 pub(crate) async fn overview(State(context): State<Context>) -> Json<ClusterOverview> {
     Json(context.cluster.overview().await)
 }
 
 /// The effective settings of the job manager
-#[utoipa::path(get, path = "/v1/config", tag = "cluster",
+#[utoipa::path(get, path = "/v1/config", operation_id = "getConfig", tag = "cluster",
     responses((status = 200, description = "The settings, secrets redacted", body = Config), Problem))]
 pub(crate) async fn config(State(context): State<Context>) -> Json<Config> {
     Json(Config {
@@ -41,7 +41,7 @@ pub(crate) async fn config(State(context): State<Context>) -> Json<Config> {
 }
 
 /// This description
-#[utoipa::path(get, path = "/v1/openapi.json", tag = "cluster",
+#[utoipa::path(get, path = "/v1/openapi.json", operation_id = "getOpenApi", tag = "cluster",
     responses((status = 200, description = "An OpenAPI 3.1 document", body = Object), Problem))]
 pub(crate) async fn openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())

@@ -39,21 +39,21 @@ pub(crate) enum EndingMode {
 }
 
 /// All jobs by id
-#[utoipa::path(get, path = "/v1/jobs", tag = "jobs",
+#[utoipa::path(get, path = "/v1/jobs", operation_id = "listJobs", tag = "jobs",
     responses((status = 200, description = "The jobs", body = JobIds), Problem))]
 pub(crate) async fn list(State(context): State<Context>) -> Json<JobIds> {
     Json(context.cluster.jobs().await)
 }
 
 /// All jobs at a glance
-#[utoipa::path(get, path = "/v1/jobs/overview", tag = "jobs",
+#[utoipa::path(get, path = "/v1/jobs/overview", operation_id = "getJobsOverview", tag = "jobs",
     responses((status = 200, description = "The jobs", body = JobOverview), Problem))]
 pub(crate) async fn overview(State(context): State<Context>) -> Json<JobOverview> {
     Json(context.cluster.jobs_overview().await)
 }
 
 /// Everything about a job
-#[utoipa::path(get, path = "/v1/jobs/{job}", tag = "jobs", params(JobPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}", operation_id = "getJob", tag = "jobs", params(JobPath),
     responses((status = 200, description = "The job", body = JobDetails), Problem))]
 pub(crate) async fn details(
     State(context): State<Context>,
@@ -65,7 +65,7 @@ pub(crate) async fn details(
 /// Cancels a job
 ///
 /// The wish is written down when this answers, and comes true then. Repeating it does nothing.
-#[utoipa::path(patch, path = "/v1/jobs/{job}", tag = "jobs", params(JobPath, Ending),
+#[utoipa::path(patch, path = "/v1/jobs/{job}", operation_id = "cancelJob", tag = "jobs", params(JobPath, Ending),
     responses((status = 202, description = "It is being cancelled", body = Done), Problem))]
 pub(crate) async fn cancel(
     State(context): State<Context>,
@@ -79,7 +79,7 @@ pub(crate) async fn cancel(
 }
 
 /// A job's plan
-#[utoipa::path(get, path = "/v1/jobs/{job}/plan", tag = "jobs", params(JobPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}/plan", operation_id = "getPlan", tag = "jobs", params(JobPath),
     responses((status = 200, description = "The plan", body = JobPlan), Problem))]
 pub(crate) async fn plan(
     State(context): State<Context>,
@@ -90,7 +90,7 @@ pub(crate) async fn plan(
 }
 
 /// What went wrong in a job
-#[utoipa::path(get, path = "/v1/jobs/{job}/exceptions", tag = "jobs", params(JobPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}/exceptions", operation_id = "getExceptions", tag = "jobs", params(JobPath),
     responses((status = 200, description = "What is remembered, newest first", body = JobExceptions), Problem))]
 pub(crate) async fn exceptions(
     State(context): State<Context>,

@@ -35,7 +35,7 @@ pub(crate) struct Piece {
 }
 
 /// The log files of a job on all task managers
-#[utoipa::path(get, path = "/v1/jobs/{job}/logs", tag = "logs", params(JobPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}/logs", operation_id = "listLogs", tag = "logs", params(JobPath),
     responses((status = 200, description = "The files", body = LogFiles), Problem))]
 pub(crate) async fn list(
     State(context): State<Context>,
@@ -45,7 +45,7 @@ pub(crate) async fn list(
 }
 
 /// A piece of a log file
-#[utoipa::path(get, path = "/v1/jobs/{job}/logs/{taskmanager}/{file}", tag = "logs", params(LogPath, Piece),
+#[utoipa::path(get, path = "/v1/jobs/{job}/logs/{taskmanager}/{file}", operation_id = "readLog", tag = "logs", params(LogPath, Piece),
     responses((status = 200, description = "The piece", body = String, content_type = "text/plain",
         headers(("x-file-size" = u64, description = "How many bytes the file has in all"))), Problem))]
 pub(crate) async fn read(

@@ -60,3 +60,40 @@ pub fn openapi_document() -> String {
     text.push('\n');
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_description_that_is_checked_in_is_the_one_of_the_code() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == openapi_document(),
+            "openapi.json is not what the code says; run `cargo run -p tidegate-jobmanager -- openapi > jobmanager/openapi.json`"
+        );
+    }
+
+    #[test]
+    fn every_operation_is_named_and_says_how_it_refuses() {
+        let document: Value = serde_json::from_str(&openapi_document()).unwrap();
+        let mut names = BTreeSet::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let place = format!("{method} {path}");
+                assert!(
+                    names.insert(operation["operationId"].as_str().unwrap().to_owned()),
+                    "{place}"
+                );
+                assert!(operation["summary"].is_string(), "{place}");
+                assert!(operation["responses"]["default"].is_object(), "{place}");
+            }
+        }
+        assert!(names.len() >= 30, "{names:?}");
+    }
+}

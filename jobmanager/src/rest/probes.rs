@@ -10,7 +10,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Whether the process is alive
 ///
 /// Asks for no token.
-#[utoipa::path(get, path = "/healthz", tag = "probes", security(()),
+#[utoipa::path(get, path = "/healthz", operation_id = "getHealth", tag = "probes", security(()),
     responses((status = 200, description = "It is", body = String, content_type = "text/plain"), Problem))]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
@@ -19,7 +19,7 @@ pub(crate) async fn healthz() -> &'static str {
 /// Whether the cluster takes requests
 ///
 /// Asks for no token.
-#[utoipa::path(get, path = "/readyz", tag = "probes", security(()),
+#[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "probes", security(()),
     responses((status = 200, description = "It does", body = String, content_type = "text/plain"), Problem))]
 pub(crate) async fn readyz(State(context): State<Context>) -> Result<&'static str, Problem> {
     context.cluster.ready().await?;
@@ -27,7 +27,7 @@ pub(crate) async fn readyz(State(context): State<Context>) -> Result<&'static st
 }
 
 /// Everything that is measured, for Prometheus
-#[utoipa::path(get, path = "/metrics", tag = "probes",
+#[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "probes",
     responses((status = 200, description = "In the OpenMetrics text format", body = String,
         content_type = "application/openmetrics-text"), Problem))]
 pub(crate) async fn metrics(State(context): State<Context>) -> impl IntoResponse {

@@ -34,7 +34,7 @@ impl From<SavepointBody> for SavepointRequest {
 ///
 /// Everything up to the savepoint is published; windows that are open stay open in it. Ask how far it is with the
 /// `request-id`.
-#[utoipa::path(post, path = "/v1/jobs/{job}/stop", tag = "savepoints", params(JobPath), request_body = SavepointBody,
+#[utoipa::path(post, path = "/v1/jobs/{job}/stop", operation_id = "stopJob", tag = "savepoints", params(JobPath), request_body = SavepointBody,
     responses((status = 202, description = "It is being stopped", body = Triggered), Problem))]
 pub(crate) async fn stop(
     State(context): State<Context>,
@@ -49,7 +49,7 @@ pub(crate) async fn stop(
 }
 
 /// Takes a savepoint of a job that goes on
-#[utoipa::path(post, path = "/v1/jobs/{job}/savepoints", tag = "savepoints", params(JobPath),
+#[utoipa::path(post, path = "/v1/jobs/{job}/savepoints", operation_id = "triggerSavepoint", tag = "savepoints", params(JobPath),
     request_body = SavepointBody,
     responses((status = 202, description = "It is being taken", body = Triggered), Problem))]
 pub(crate) async fn trigger(
@@ -62,7 +62,7 @@ pub(crate) async fn trigger(
 }
 
 /// How far a savepoint is
-#[utoipa::path(get, path = "/v1/jobs/{job}/savepoints/{trigger}", tag = "savepoints", params(TriggerPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}/savepoints/{trigger}", operation_id = "getSavepointStatus", tag = "savepoints", params(TriggerPath),
     responses((status = 200, description = "How far it is", body = SavepointStatus), Problem))]
 pub(crate) async fn status(
     State(context): State<Context>,

@@ -10,14 +10,14 @@ use super::{
 use crate::cluster::view::{TaskManagerDetails, TaskManagerList};
 
 /// All task managers
-#[utoipa::path(get, path = "/v1/taskmanagers", tag = "task managers",
+#[utoipa::path(get, path = "/v1/taskmanagers", operation_id = "listTaskManagers", tag = "task managers",
     responses((status = 200, description = "Those that are attached", body = TaskManagerList), Problem))]
 pub(crate) async fn list(State(context): State<Context>) -> Json<TaskManagerList> {
     Json(context.cluster.task_managers().await)
 }
 
 /// One task manager with its workers
-#[utoipa::path(get, path = "/v1/taskmanagers/{taskmanager}", tag = "task managers", params(TaskManagerPath),
+#[utoipa::path(get, path = "/v1/taskmanagers/{taskmanager}", operation_id = "getTaskManager", tag = "task managers", params(TaskManagerPath),
     responses((status = 200, description = "The task manager", body = TaskManagerDetails), Problem))]
 pub(crate) async fn details(
     State(context): State<Context>,

@@ -39,7 +39,7 @@ impl Wanted {
 }
 
 /// A vertex with its tasks
-#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}", tag = "vertices", params(VertexPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}", operation_id = "getVertex", tag = "vertices", params(VertexPath),
     responses((status = 200, description = "The vertex", body = VertexDetails), Problem))]
 pub(crate) async fn details(
     State(context): State<Context>,
@@ -49,7 +49,7 @@ pub(crate) async fn details(
 }
 
 /// What was measured of the tasks of a vertex
-#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/metrics", tag = "vertices", params(VertexPath, Wanted),
+#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/metrics", operation_id = "getVertexMetrics", tag = "vertices", params(VertexPath, Wanted),
     responses((status = 200, description = "The metrics", body = Vec<Metric>), Problem))]
 pub(crate) async fn metrics(
     State(context): State<Context>,
@@ -67,7 +67,7 @@ pub(crate) async fn metrics(
 }
 
 /// How much the tasks of a vertex are held up by those behind them
-#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/backpressure", tag = "vertices", params(VertexPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/backpressure", operation_id = "getBackpressure", tag = "vertices", params(VertexPath),
     responses((status = 200, description = "How much", body = VertexBackpressure), Problem))]
 pub(crate) async fn backpressure(
     State(context): State<Context>,
@@ -77,7 +77,7 @@ pub(crate) async fn backpressure(
 }
 
 /// How far event time has come in the tasks of a vertex
-#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/watermarks", tag = "vertices", params(VertexPath),
+#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/watermarks", operation_id = "getWatermarks", tag = "vertices", params(VertexPath),
     responses((status = 200, description = "The watermarks", body = Vec<WatermarkView>), Problem))]
 pub(crate) async fn watermarks(
     State(context): State<Context>,
@@ -87,7 +87,7 @@ pub(crate) async fn watermarks(
 }
 
 /// One task of a vertex
-#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/subtasks/{subtask}", tag = "vertices",
+#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/subtasks/{subtask}", operation_id = "getSubtask", tag = "vertices",
     params(SubtaskPath),
     responses((status = 200, description = "The task", body = SubtaskView), Problem))]
 pub(crate) async fn subtask(
@@ -102,7 +102,7 @@ pub(crate) async fn subtask(
 }
 
 /// What was measured of a task
-#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/subtasks/{subtask}/metrics", tag = "vertices",
+#[utoipa::path(get, path = "/v1/jobs/{job}/vertices/{vertex}/subtasks/{subtask}/metrics", operation_id = "getSubtaskMetrics", tag = "vertices",
     params(SubtaskPath, Wanted),
     responses((status = 200, description = "The metrics", body = Vec<Metric>), Problem))]
 pub(crate) async fn subtask_metrics(
