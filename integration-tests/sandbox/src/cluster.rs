@@ -1,0 +1,395 @@
+//! A whole cluster of real processes.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    Binaries, ChaosProxy, Rest, WorkerProcess, eventually,
+    hygiene::{self, Expectation},
+    job::{Job, JobRequest},
+    process::Process,
+    s3::S3Server,
+};
+
+/// The bucket of a cluster on S3.
+pub const BUCKET: &str = "tidegate";
+
+/// Where a cluster keeps everything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StorageKind {
+    /// A directory.
+    Directory,
+    /// The test's S3 server, behind a proxy.
+    S3,
+}
+
+/// How a cluster is made up.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// How many task managers there are at first.
+    pub task_managers: u32,
+    /// How many slots each has.
+    pub slots: u32,
+    /// Where everything is kept.
+    pub storage: StorageKind,
+    /// More flags of the job manager.
+    pub job_manager_flags: Vec<String>,
+    /// More flags of the task managers.
+    pub task_manager_flags: Vec<String>,
+    /// More environment of all processes.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self {
+            task_managers: 2,
+            slots: 2,
+            storage: StorageKind::Directory,
+            job_manager_flags: Vec::new(),
+            task_manager_flags: Vec::new(),
+            environment: BTreeMap::new(),
+        }
+    }
+}
+
+/// A job manager, task managers, and between them proxies that do to the network what a test wants. All of it ends when
+/// it is dropped.
+pub struct ClusterSandbox {
+    options: ClusterOptions,
+    binaries: Binaries,
+    s3: Option<S3Server>,
+    /// Between everybody and the store.
+    s3_proxy: Option<ChaosProxy>,
+    /// Between the job manager and each task manager with its workers.
+    links: BTreeMap<String, ChaosProxy>,
+    job_manager: Option<Process>,
+    task_managers: BTreeMap<String, Process>,
+    /// Those that have ended, for what they have written.
+    ended: Vec<Process>,
+    rest: Option<Rest>,
+    control: Option<SocketAddr>,
+    /// Dropped last: whoever is left finds its folder gone.
+    folder: TempDir,
+}
+
+impl ClusterSandbox {
+    /// Starts a cluster and waits until all its task managers are there.
+    ///
+    /// # Panics
+    /// When a process cannot be started or is not ready in time; its log is in the message.
+    pub fn start(options: ClusterOptions) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("tidegate-sandbox-")
+            .tempdir()
+            .expect("there is room for temporary files");
+        let (s3, s3_proxy) = match options.storage {
+            StorageKind::Directory => (None, None),
+            StorageKind::S3 => {
+                let server = S3Server::with_bucket(BUCKET).expect("loopback has a free port");
+                let proxy = ChaosProxy::start(server.address()).expect("loopback has a free port");
+                (Some(server), Some(proxy))
+            }
+        };
+        let mut cluster = Self {
+            options,
+            binaries: Binaries::find(),
+            s3,
+            s3_proxy,
+            links: BTreeMap::new(),
+            job_manager: None,
+            task_managers: BTreeMap::new(),
+            ended: Vec::new(),
+            rest: None,
+            control: None,
+            folder,
+        };
+        cluster.start_job_manager();
+        for number in 1..=cluster.options.task_managers {
+            cluster.start_task_manager(&format!("tm{number}"));
+        }
+        cluster.wait_for_task_managers(cluster.options.task_managers);
+        cluster
+    }
+
+    /// A folder for what jobs write, and whatever else a test needs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The store, if it is one over the network.
+    ///
+    /// # Panics
+    /// When the cluster keeps everything in a directory.
+    pub fn s3(&self) -> &S3Server {
+        self.s3.as_ref().expect("the cluster is on S3")
+    }
+
+    /// What stands between everybody and the store.
+    ///
+    /// # Panics
+    /// When the cluster keeps everything in a directory.
+    pub fn s3_link(&self) -> &ChaosProxy {
+        self.s3_proxy.as_ref().expect("the cluster is on S3")
+    }
+
+    /// What stands between the job manager and a task manager with its workers.
+    ///
+    /// # Panics
+    /// When there is no such task manager.
+    pub fn link(&self, task_manager: &str) -> &ChaosProxy {
+        self.links
+            .get(task_manager)
+            .expect("there is such a task manager")
+    }
+
+    /// The location of the cluster's root.
+    pub fn storage(&self) -> String {
+        match self.options.storage {
+            StorageKind::Directory => self.folder.path().join("storage").display().to_string(),
+            StorageKind::S3 => format!("s3://{BUCKET}/cluster"),
+        }
+    }
+
+    /// The REST interface.
+    ///
+    /// # Panics
+    /// When there is no job manager.
+    pub fn rest(&self) -> &Rest {
+        self.rest.as_ref().expect("the job manager has been started")
+    }
+
+    /// The job manager's process.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn job_manager(&mut self) -> &mut Process {
+        self.job_manager.as_mut().expect("there is a job manager")
+    }
+
+    /// A task manager's process.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn task_manager(&mut self, name: &str) -> &mut Process {
+        self.task_managers
+            .get_mut(name)
+            .expect("there is such a task manager")
+    }
+
+    /// The names of the task managers that have been started and not killed.
+    pub fn task_manager_names(&self) -> Vec<String> {
+        self.task_managers.keys().cloned().collect()
+    }
+
+    /// The worker processes there are.
+    pub fn workers(&self) -> Vec<WorkerProcess> {
+        WorkerProcess::find(self.folder.path())
+    }
+
+    /// Uploads an executable and runs it.
+    ///
+    /// # Panics
+    /// When the cluster refuses.
+    pub fn submit(&self, request: &JobRequest) -> Job {
+        let submitted = request.submit(self.rest(), &self.binaries);
+        submitted.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()))
+    }
+
+    /// Kills the job manager, as by SIGKILL.
+    pub fn kill_job_manager(&mut self) {
+        if let Some(mut process) = self.job_manager.take() {
+            process.kill();
+            self.ended.push(process);
+        }
+    }
+
+    /// Starts a job manager over what is in the store, and waits until it serves.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_job_manager(&mut self) {
+        assert!(self.job_manager.is_none(), "there is a job manager");
+        let mut command = self.command("tidegate-jobmanager");
+        command
+            .args(["--storage", &self.storage()])
+            .args(["--rest-address", "127.0.0.1:0"])
+            .args(["--cluster-address", "127.0.0.1:0"])
+            .args(&self.options.job_manager_flags);
+        let mut process = start("jobmanager", &mut command, &self.logs_folder());
+        let (rest, control) = eventually("the job manager serves", || {
+            if let Some(status) = process.ended() {
+                panic!("the job manager ended with {status}:\n{}", process.output());
+            }
+            listening(&process.output())
+        });
+        let client = Rest::at(format!("http://{rest}"));
+        eventually("the job manager is ready", || client.get("/readyz").ok());
+        for link in self.links.values() {
+            link.lead_to(control);
+        }
+        self.rest = Some(client);
+        self.control = Some(control);
+        self.job_manager = Some(process);
+    }
+
+    /// Kills a task manager, as by SIGKILL. Its workers notice by themselves.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn kill_task_manager(&mut self, name: &str) {
+        let mut process = self
+            .task_managers
+            .remove(name)
+            .expect("there is such a task manager");
+        process.kill();
+        self.ended.push(process);
+    }
+
+    /// Starts a task manager, under the name and in the directory of an earlier one if there was one of that name.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_task_manager(&mut self, name: &str) {
+        let control = self.control.expect("the job manager has been started");
+        let link = self
+            .links
+            .entry(name.to_owned())
+            .or_insert_with(|| ChaosProxy::without_target().expect("loopback has a free port"));
+        link.lead_to(control);
+        let job_manager = format!("http://{}", link.address());
+        let mut command = self.command("tidegate-taskmanager");
+        command
+            .args(["--id", name])
+            .args(["--slots", &self.options.slots.to_string()])
+            .args(["--job-manager", &job_manager])
+            .args(["--metrics-address", "127.0.0.1:0"])
+            .arg("--directory")
+            .arg(self.folder.path().join(name))
+            .args(&self.options.task_manager_flags);
+        let process = start(name, &mut command, &self.logs_folder());
+        self.task_managers.insert(name.to_owned(), process);
+    }
+
+    /// Waits until so many task managers are attached.
+    ///
+    /// # Panics
+    /// When they are not in time.
+    pub fn wait_for_task_managers(&mut self, count: u32) {
+        let rest = self.rest().clone();
+        eventually(&format!("{count} task managers are attached"), || {
+            let processes = self.task_managers.values_mut().chain(&mut self.job_manager);
+            for process in processes {
+                if let Some(status) = process.ended() {
+                    panic!("{} ended with {status}:\n{}", process.name(), process.output());
+                }
+            }
+            let attached = rest.get("/v1/overview").ok()?["taskmanagers"].as_u64()?;
+            (attached == u64::from(count)).then_some(())
+        });
+    }
+
+    /// Kills everything at once: job manager, task managers, workers.
+    pub fn kill_all(&mut self) {
+        for worker in self.workers() {
+            worker.kill();
+        }
+        self.kill_job_manager();
+        for name in self.task_manager_names() {
+            self.kill_task_manager(&name);
+        }
+    }
+
+    /// Starts a job manager and all task managers again.
+    pub fn start_all(&mut self) {
+        self.start_job_manager();
+        for number in 1..=self.options.task_managers {
+            self.start_task_manager(&format!("tm{number}"));
+        }
+    }
+
+    /// Holds what processes have written against what may have gone wrong.
+    ///
+    /// # Panics
+    /// When there was a panic, or an error that no fault explains.
+    pub fn assert_hygiene(&self, expectation: Expectation) {
+        let complaints = hygiene::complaints(&self.log_files(), expectation);
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    }
+
+    /// Everything that all processes have written.
+    pub fn logs(&self) -> String {
+        let logs = self.log_files().into_iter().map(|path| {
+            let text = std::fs::read(&path).unwrap_or_default();
+            format!("--- {}\n{}", path.display(), String::from_utf8_lossy(&text))
+        });
+        logs.collect::<Vec<_>>().join("\n")
+    }
+
+    fn logs_folder(&self) -> PathBuf {
+        self.folder.path().join("logs")
+    }
+
+    /// What the processes have written, and what task managers have kept of their workers.
+    fn log_files(&self) -> Vec<PathBuf> {
+        let mut files = hygiene::files_under(&self.logs_folder());
+        for name in self.links.keys() {
+            let kept = hygiene::files_under(&self.folder.path().join(name));
+            files.extend(
+                kept.into_iter()
+                    .filter(|path| path.to_string_lossy().contains("/logs/")),
+            );
+        }
+        files
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.binaries.path(program));
+        for name in ["TIDEGATE_CLUSTER_SECRET", "TIDEGATE_TOKEN", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        if let Some(proxy) = &self.s3_proxy {
+            command.envs(S3Server::environment_of(proxy.address()));
+        }
+        command.envs(&self.options.environment);
+        command
+    }
+}
+
+impl Drop for ClusterSandbox {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", self.logs());
+        }
+        // Without their task managers and job manager, workers that are left would end by themselves, unless a test has
+        // stopped them where they stand.
+        self.job_manager = None;
+        self.task_managers.clear();
+        for worker in self.workers() {
+            worker.kill();
+        }
+    }
+}
+
+fn start(name: &str, command: &mut Command, logs: &Path) -> Process {
+    let started: io::Result<Process> = Process::start(name, command, logs);
+    started.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Where a job manager says that it listens, for people and for the cluster.
+fn listening(log: &str) -> Option<(SocketAddr, SocketAddr)> {
+    log.lines().find_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let address = |name: &str| line[name].as_str()?.trim_start_matches("http://").parse().ok();
+        Some((address("rest")?, address("cluster")?))
+    })
+}
