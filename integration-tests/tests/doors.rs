@@ -140,7 +140,12 @@ fn wire_types_and_the_unmaintained_codec_stay_in_their_rooms() {
 
 #[test]
 fn remote_calls_begin_and_end_at_the_edges() {
-    let edges = ["tidegate-jobmanager", "tidegate-proto", "tidegate-worker"];
+    let edges = [
+        "tidegate-jobmanager",
+        "tidegate-proto",
+        "tidegate-taskmanager",
+        "tidegate-worker",
+    ];
     assert_eq!(
         House::look().direct_users("tonic"),
         edges.map(str::to_owned).into_iter().collect()

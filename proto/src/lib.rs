@@ -7,6 +7,7 @@
 
 pub mod control;
 mod convert;
+mod executable;
 mod job;
 mod object;
 mod record;
@@ -24,6 +25,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/tidegate.v1.rs"));
 }
 
+pub use executable::{EXECUTABLE_HEADER_BYTES, NotExecutable, check_executable};
 pub use job::{JobEnd, JobEndKind, JobRecord};
 pub use object::{DecodeError, DecodeReason, StoredObject, checksum, decode, encode};
 pub use record::{CommittedRecord, GenerationRecord};

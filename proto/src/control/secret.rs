@@ -42,6 +42,16 @@ impl ClusterSecret {
         Ok(Self(text.to_owned()))
     }
 
+    /// The secret itself, for a process of the cluster that is about to be started.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The secret itself, for proofs that do not send it.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// The value of the metadata `authorization` that proves it.
     pub fn to_authorization(&self) -> String {
         format!("{SCHEME}{}", self.0)
