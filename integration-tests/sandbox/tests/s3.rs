@@ -10,7 +10,7 @@ use object_store::{
     aws::{AmazonS3, AmazonS3Builder, S3CopyIfNotExists},
     path::Path,
 };
-use tidegate_sandbox::s3::{ACCESS_KEY_ID, FaultRule, S3Server, SECRET_ACCESS_KEY};
+use tidegate_sandbox::s3::{ACCESS_KEY_ID, Fault, FaultRule, Hold, Moment, S3Server, SECRET_ACCESS_KEY};
 
 const BUCKET: &str = "bucket";
 
@@ -221,5 +221,28 @@ async fn a_client_that_tries_again_gets_over_what_heals() {
         server.faults().add(fault.parse().unwrap());
         client.put(&Path::from("k"), "whole".into()).await.unwrap();
         assert_eq!(server.buckets().get(BUCKET, "k").unwrap(), "whole", "{fault}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_request_waits_before_or_after_it_is_carried_out() {
+    let server = server();
+    for (moment, meanwhile) in [(Moment::Before, None), (Moment::After, Some("held".into()))] {
+        let client = client(&server, 0);
+        let hold = Hold::at(moment);
+        server.buckets().remove(BUCKET, "k");
+        server
+            .faults()
+            .add(FaultRule::every(Fault::Hold(hold.clone())).at("/k").times(1));
+        let asked = tokio::spawn(async move { client.put(&Path::from("k"), "held".into()).await });
+        let at = hold.clone();
+        tokio::task::spawn_blocking(move || at.reached(Duration::from_secs(20)))
+            .await
+            .unwrap();
+        assert_eq!(server.buckets().get(BUCKET, "k"), meanwhile);
+        assert!(!asked.is_finished());
+        hold.release();
+        asked.await.unwrap().unwrap();
+        assert_eq!(server.buckets().get(BUCKET, "k").unwrap(), "held");
     }
 }

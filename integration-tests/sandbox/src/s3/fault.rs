@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use super::hold::Hold;
+
 /// What becomes of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -22,6 +24,8 @@ pub enum Fault {
     TornWrite,
     /// It is carried out, and the answer is lost.
     LostAnswer,
+    /// It waits at a named point for the test to go on.
+    Hold(Hold),
 }
 
 /// What kind of request.

@@ -15,6 +15,7 @@ use s3s::{Body, HttpResponse, service::S3Service};
 use super::{
     Buckets,
     fault::{Fault, FaultScript, Operation},
+    hold::Moment,
 };
 
 /// The way of every request.
@@ -60,6 +61,17 @@ impl Gate {
                 let _ = BodyExt::collect(answer.into_body()).await;
                 Err(Closed::OnPurpose)
             }
+            Some(Fault::Hold(hold)) => match hold.moment() {
+                Moment::Before => {
+                    hold.wait().await;
+                    self.pass(request).await
+                }
+                Moment::After => {
+                    let answer = self.pass(request).await;
+                    hold.wait().await;
+                    answer
+                }
+            },
             Some(Fault::ResetMidBody) => Ok(self
                 .pass(request)
                 .await
