@@ -19,7 +19,10 @@ use tidegate_driver::{
     Outcome, ReportSender, SavepointInfo, SavepointRequestError,
 };
 use tidegate_worker::{JobProgram, TaskMetricsEntry, Worker, WorkerError, WorkerMetrics, WorkerOptions};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{Error, Job, Result, RunOptions, options::Place};
 
@@ -340,7 +343,7 @@ async fn work(
             }
         }
     };
-    let (result, ()) = tokio::join!(worker.run(id, orders, reports), forward);
+    let (result, ()) = tokio::join!(worker.run(watch::channel(id).1, orders, reports), forward);
     if let Err(error) = &result {
         // A driver that is gone needs not be told.
         let _ = driver.lose_worker(id, error.to_string()).await;
@@ -354,6 +357,7 @@ fn worker_options(options: &RunOptions, store: &JobStore) -> WorkerOptions {
         slots: options.slots,
         job_root: store.root().clone(),
         local_directory: None,
+        data_secret: None,
         data_bind: (options.workers > 1).then_some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         // Turning steals the core from whoever has the work, where there are more threads than cores.
         spin: if threads < crate::command_line::default_parallelism() {

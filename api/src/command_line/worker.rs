@@ -11,6 +11,7 @@ use std::{
 use clap::{Args, Command};
 use tidegate_core::{Faults, JobId};
 use tidegate_driver::JobStore;
+use tidegate_exchange::PeerSecret;
 use tidegate_proto::control::{ClusterSecret, ProtocolRange, Registration};
 use tidegate_worker::{CoordinatorLink, LinkOptions, Worker, WorkerOptions};
 
@@ -140,6 +141,7 @@ async fn work(job: &Job, arguments: &WorkerArguments) -> Result<()> {
             .local_dir
             .as_ref()
             .map(|folder| folder.join(format!("segments-{}", directory_name(&arguments.worker)))),
+        data_secret: secret.as_ref().map(|secret| PeerSecret::new(secret.as_bytes())),
         // Other workers share the cores.
         spin: Duration::ZERO,
         cancel_timeout: CANCEL_TIMEOUT,

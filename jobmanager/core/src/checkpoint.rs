@@ -18,12 +18,12 @@ use std::{
 use tidegate_core::{
     Barrier, BarrierKind, CheckpointId, Epoch, ProcessingTime, WorkerId,
     bug::{Bug, is_seeded},
-    control::{Manifest, WorkerOrder, WorkerSnapshot},
+    control::{Manifest, WorkerOrder, WorkerSnapshot, live_segments},
     epoch::EpochRecord,
 };
 
 use crate::{
-    assembly::{collect_tasks, live_segments},
+    assembly::collect_tasks,
     command::{Command, Notice, SavepointError},
     coordinator::{Coordinator, Phase, Running, Wanted},
     event::RequestId,

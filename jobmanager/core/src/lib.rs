@@ -29,7 +29,7 @@ mod running;
 mod status;
 mod stopping;
 
-pub use assembly::{AssemblyError, live_segments};
+pub use assembly::AssemblyError;
 pub use cluster::{
     Admission, Cluster, ClusterCommand, ClusterEvent, ClusterOptions, HostedWorker, Shortage, SlotUse,
 };

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::live_segments::live_segments;
 use crate::{
     error::TaskError,
     holdup::Holdup,
@@ -355,6 +356,22 @@ pub enum WorkerOrder {
         /// The attempt.
         attempt: Attempt,
     },
+}
+
+impl WorkerOrder {
+    /// The attempt it is for.
+    pub fn attempt(&self) -> Attempt {
+        match self {
+            Self::Deploy(deployment) => deployment.attempt,
+            Self::Start { attempt }
+            | Self::AssignSplits { attempt, .. }
+            | Self::Trigger { attempt, .. }
+            | Self::Explain { attempt, .. }
+            | Self::Abort { attempt, .. }
+            | Self::Commit { attempt, .. }
+            | Self::Stop { attempt } => *attempt,
+        }
+    }
 }
 
 /// What a worker tells the coordinator.

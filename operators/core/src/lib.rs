@@ -21,6 +21,7 @@ mod id;
 mod io;
 mod key;
 pub mod layout;
+mod live_segments;
 pub mod metrics;
 mod operator;
 mod output;

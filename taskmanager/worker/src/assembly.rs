@@ -1,6 +1,9 @@
 //! From a deployment to this worker's tasks: channels are made first, then each task is built on its own executor.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use object_store::{ObjectStore, path::Path};
 use tidegate_core::{
@@ -21,10 +24,11 @@ use crate::{
     clock::Clock,
     executor::Assembly,
     head::ChainHead,
+    local_segments::LocalSegments,
     metrics::{TaskMetricsEntry, Traffic},
     program::{AnyPush, BuiltNode, Discovery, JobProgram, NodeParts},
     restore::{self, Hearing},
-    segments::Segments,
+    segments::{ReadBytes, Segments},
     task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskOutput, TaskParts, Upstream},
     watch::{ThreadWatch, WatchedTask},
 };
@@ -37,6 +41,10 @@ pub(crate) struct AssemblyParts {
     pub(crate) slots: u32,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) job_root: Path,
+    /// Copies of what this worker wrote.
+    pub(crate) local: Option<Arc<LocalSegments>>,
+    /// Counts what is restored.
+    pub(crate) read: Arc<ReadBytes>,
     pub(crate) network: Option<Arc<Network>>,
     pub(crate) io: Arc<dyn Io>,
     pub(crate) handle: Handle,
@@ -128,12 +136,13 @@ pub(crate) fn assemble(parts: AssemblyParts) -> Result<Share, AssemblyError> {
     }
     let segments = deployment.restore.as_ref().map(|manifest| {
         let segments = manifest.segments.clone();
-        Arc::new(Segments::new(
+        let segments = Segments::new(
             Arc::clone(&parts.store),
             parts.job_root.clone(),
             segments,
             parts.handle.clone(),
-        ))
+        );
+        Arc::new(segments.with_copies(parts.local.clone(), Arc::clone(&parts.read)))
     });
     let shared = Arc::new(parts);
     let metric_names = Arc::<MetricNames>::default();
@@ -329,6 +338,16 @@ pub(crate) fn begin_attempt(network: &Network, me: WorkerId, deployment: &Deploy
             .filter_map(|worker| Some((worker.worker, worker.data?)))
             .collect(),
     });
+}
+
+/// The sources whose tasks on this worker must be told their splits.
+pub(crate) fn sources(program: &JobProgram, plan: &ExecutionPlan, tasks: &[TaskId]) -> BTreeSet<NodeId> {
+    plan.vertices
+        .iter()
+        .filter(|vertex| tasks.iter().any(|task| task.vertex == vertex.id))
+        .filter_map(|vertex| vertex.nodes.first().copied())
+        .filter(|head| program.node(*head).factory.discovery().is_some())
+        .collect()
 }
 
 /// The sources of which this worker runs task 0 and whose splits nobody knows yet, with their parallelism.

@@ -1,14 +1,14 @@
 //! The metrics of a worker's tasks, to be read from outside.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tidegate_core::{
-    TaskId,
-    metrics::{ActivityTimes, TaskMetrics},
+    Attempt, TaskId, VertexId,
+    metrics::{ActivityTimes, RestoredBytes, TaskMeasurement, TaskMetrics, WorkerMeasurement},
 };
-use tidegate_exchange::{ChannelMeter, ReceiverEnd, SenderEnd};
+use tidegate_exchange::{ChannelMeter, Network, ReceiverEnd, SenderEnd};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, segments::ReadBytes};
 
 /// The metrics of one task, to be read while it runs.
 #[derive(Clone, Debug)]
@@ -41,6 +41,32 @@ impl TaskMetricsEntry {
     /// Bytes of records sent to other workers.
     pub fn bytes_out(&self) -> u64 {
         sum(&self.traffic.sent)
+    }
+
+    /// All of it as it is now.
+    pub fn measure(&self) -> TaskMeasurement {
+        let metrics = &self.metrics;
+        TaskMeasurement {
+            task: self.task,
+            records_in: metrics.records_in.get(),
+            records_out: metrics.records_out.get(),
+            records_written: metrics.records_written.get(),
+            bytes_in: self.bytes_in(),
+            bytes_out: self.bytes_out(),
+            late_records: metrics.late_records.get(),
+            malformed_records: metrics.malformed.get(),
+            times: self.times(),
+            watermark: metrics.watermark.get(),
+            watermark_held_by: metrics.watermark_held_by.get(),
+            held_back_by: metrics
+                .held_back_by
+                .get()
+                .checked_sub(1)
+                .and_then(|vertex| u32::try_from(vertex).ok())
+                .map(VertexId),
+            state_bytes: metrics.state_bytes.get(),
+            alignment_us: metrics.alignment_us.get(),
+        }
     }
 }
 
@@ -79,16 +105,68 @@ impl Traffic {
 #[derive(Clone, Debug, Default)]
 pub struct WorkerMetrics {
     /// Taken briefly when an attempt begins and when somebody reads.
-    tasks: Arc<Mutex<Vec<TaskMetricsEntry>>>,
+    current: Arc<Mutex<Current>>,
+    /// Does not keep the worker's connections open.
+    network: Weak<Network>,
+}
+
+/// An attempt's.
+#[derive(Debug, Default)]
+struct Current {
+    attempt: Attempt,
+    tasks: Vec<TaskMetricsEntry>,
+    restored: Arc<ReadBytes>,
 }
 
 impl WorkerMetrics {
-    /// The tasks of the current attempt.
-    pub fn tasks(&self) -> Vec<TaskMetricsEntry> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn of(network: Option<&Arc<Network>>) -> Self {
+        Self {
+            current: Arc::default(),
+            network: network.map(Arc::downgrade).unwrap_or_default(),
+        }
     }
 
-    pub(crate) fn set(&self, tasks: Vec<TaskMetricsEntry>) {
-        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+    /// The tasks of the current attempt.
+    pub fn tasks(&self) -> Vec<TaskMetricsEntry> {
+        self.current().tasks.clone()
+    }
+
+    /// How much of segments the current attempt's tasks have restored, and from where.
+    pub fn restored(&self) -> RestoredBytes {
+        self.current().restored.get()
+    }
+
+    /// Connections that the worker's data port has turned away.
+    pub fn refused_connections(&self) -> u64 {
+        let network = self.network.upgrade();
+        network.map_or(0, |network| network.refused_connections())
+    }
+
+    /// All of it as it is now.
+    pub fn measure(&self) -> WorkerMeasurement {
+        let current = self.current();
+        WorkerMeasurement {
+            attempt: current.attempt,
+            tasks: current.tasks.iter().map(TaskMetricsEntry::measure).collect(),
+            restored: current.restored.get(),
+            refused_connections: self.refused_connections(),
+        }
+    }
+
+    pub(crate) fn begin(&self, attempt: Attempt, tasks: Vec<TaskMetricsEntry>, restored: Arc<ReadBytes>) {
+        *self.current() = Current {
+            attempt,
+            tasks,
+            restored,
+        };
+    }
+
+    /// The attempt's tasks are gone.
+    pub(crate) fn end(&self) {
+        self.current().tasks.clear();
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use bytes::Bytes;
@@ -13,12 +16,16 @@ use tidegate_core::{
     Attempt, CheckpointId, FaultPoint, Faults, KeyGroup, KeyGroupRange, OperatorUid, WorkerId,
     control::{GroupSet, Segment, SegmentContent, SegmentLocation, WorkerSnapshot},
     layout,
+    metrics::RestoredBytes,
     snapshot::{BlockKind, KeyedState, StateError},
 };
 use tidegate_state::segment::{self, BlockEntry, Footer, SegmentReader, SegmentWriter, TRAILER_BYTES};
 use tokio::runtime::Handle;
 
-use crate::scan::{Block, TaskPart};
+use crate::{
+    local_segments::{Copy, LocalSegments},
+    scan::{Block, TaskPart},
+};
 
 /// A segment below this size travels inside the acknowledgement.
 const INLINE_BYTES: usize = 16 * 1024;
@@ -95,6 +102,8 @@ pub(crate) struct Upload {
     pub(crate) attempt: Attempt,
     pub(crate) worker: WorkerId,
     pub(crate) checkpoint: CheckpointId,
+    /// Where copies are kept.
+    pub(crate) local: Option<Arc<LocalSegments>>,
     pub(crate) faults: Faults,
 }
 
@@ -122,32 +131,43 @@ impl Upload {
         let may_inline = packed.len() == 1;
         for (index, (bytes, contents)) in packed.into_iter().enumerate() {
             let size = bytes.len() as u64;
-            let location = if may_inline && bytes.len() < INLINE_BYTES {
-                SegmentLocation::Inline(bytes)
-            } else {
-                let index = u32::try_from(index).unwrap_or(u32::MAX);
-                let object = layout::segment(self.checkpoint, self.attempt, self.worker, index);
-                let put = self
-                    .store
-                    .put(&object_path(&self.job_root, &object), bytes.into())
-                    .await;
-                put.map_err(|cause| UploadError::Store {
-                    object: object.clone(),
-                    cause,
-                })?;
-                SegmentLocation::Object(object)
-            };
-            snapshot.segments.push(Segment {
+            let checkpoint = self.checkpoint;
+            let segment = |location| Segment {
                 location,
                 size,
-                checkpoint: self.checkpoint,
+                checkpoint,
                 contents,
-            });
+            };
+            snapshot
+                .segments
+                .push(if may_inline && bytes.len() < INLINE_BYTES {
+                    segment(SegmentLocation::Inline(bytes))
+                } else {
+                    let index = u32::try_from(index).unwrap_or(u32::MAX);
+                    let object = layout::segment(checkpoint, self.attempt, self.worker, index);
+                    let segment = segment(SegmentLocation::Object(object.clone()));
+                    self.write(object, &segment, bytes.into()).await?;
+                    segment
+                });
         }
         if self.faults.strikes(FaultPoint::AfterUpload) {
             return Err(UploadError::Died);
         }
         Ok(snapshot)
+    }
+
+    /// Puts a segment into the store, and keeps a copy of it meanwhile.
+    async fn write(&self, object: String, segment: &Segment, bytes: Bytes) -> Result<(), UploadError> {
+        let path = object_path(&self.job_root, &object);
+        let put = self.store.put(&path, bytes.clone().into());
+        let keep = async {
+            if let Some(local) = &self.local {
+                Arc::clone(local).keep(segment.clone(), bytes).await;
+            }
+        };
+        let (put, ()) = futures::join!(put, keep);
+        put.map(drop)
+            .map_err(|cause| UploadError::Store { object, cause })
     }
 }
 
@@ -188,8 +208,27 @@ pub struct Segments {
     root: Path,
     segments: Vec<Segment>,
     handle: Handle,
+    local: Option<Arc<LocalSegments>>,
+    /// How much was read from where.
+    read: Arc<ReadBytes>,
     /// Indices that have been read. A leaf, held while nothing else is done.
     footers: Mutex<HashMap<usize, Arc<Footer>>>,
+}
+
+/// How much of segments was read from where. Written and read by any thread.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBytes {
+    local: AtomicU64,
+    remote: AtomicU64,
+}
+
+impl ReadBytes {
+    pub(crate) fn get(&self) -> RestoredBytes {
+        RestoredBytes {
+            local: self.local.load(Relaxed),
+            remote: self.remote.load(Relaxed),
+        }
+    }
 }
 
 impl Segments {
@@ -200,8 +239,17 @@ impl Segments {
             root,
             segments,
             handle,
+            local: None,
+            read: Arc::default(),
             footers: Mutex::default(),
         }
+    }
+
+    /// Reads copies where there are any, and counts what it reads.
+    pub(crate) fn with_copies(mut self, local: Option<Arc<LocalSegments>>, read: Arc<ReadBytes>) -> Self {
+        self.local = local;
+        self.read = read;
+        self
     }
 
     /// Loads a table's key groups, which it has been [assigned](KeyedState::assign), each from its latest base and all
@@ -246,7 +294,7 @@ impl Segments {
                         .copied()
                         .collect();
                     entries.sort_by_key(|entry| entry.offset);
-                    self.read_object(object, &entries, |entry, block| {
+                    self.read_object(object, segment.size, &entries, |entry, block| {
                         apply(table, object, entry.group, entry.kind, block)
                     })?;
                 }
@@ -284,7 +332,7 @@ impl Segments {
                             .collect())
                     })?;
                     all.sort_by_key(|entry| entry.offset);
-                    self.read_object(object, &all, |_, _| Ok(()))?;
+                    self.read_object(object, segment.size, &all, |_, _| Ok(()))?;
                 }
             }
         }
@@ -295,11 +343,14 @@ impl Segments {
     fn read_object(
         &self,
         object: &str,
+        size: u64,
         entries: &[BlockEntry],
         mut each: impl FnMut(&BlockEntry, &[u8]) -> Result<(), SegmentError>,
     ) -> Result<(), SegmentError> {
         let path = object_path(&self.root, object);
-        let runs = runs(entries);
+        let mut runs = runs(entries);
+        let done = self.read_copy(object, size, entries, &runs, &mut each)?;
+        let runs = runs.split_off(done);
         let mut reads = stream::iter(runs.clone())
             .map(|(_, range)| {
                 let (store, path) = (Arc::clone(&self.store), path.clone());
@@ -309,7 +360,10 @@ impl Segments {
             .boxed();
         for (members, range) in runs {
             let bytes = match self.handle.block_on(reads.next()) {
-                Some(Ok(bytes)) => bytes,
+                Some(Ok(bytes)) => {
+                    self.read.remote.fetch_add(bytes.len() as u64, Relaxed);
+                    bytes
+                }
                 Some(Err(cause)) => {
                     return Err(SegmentError::Store {
                         object: object.to_owned(),
@@ -319,14 +373,47 @@ impl Segments {
                 None => Bytes::new(),
             };
             for entry in &entries[members] {
-                let start = usize::try_from(entry.offset - range.start).unwrap_or(usize::MAX);
-                let length = usize::try_from(entry.range().end - entry.offset).unwrap_or(usize::MAX);
-                let read = bytes.get(start..start.saturating_add(length)).unwrap_or_default();
-                let block = entry.open(object, read)?;
-                each(entry, block)?;
+                each(entry, block_in(entry, &range, &bytes, object)?)?;
             }
         }
         Ok(())
+    }
+
+    /// Shows what the local copy of an object has of `runs` to `each`. Returns how many of them it was; the rest is for
+    /// the store. No block of a run is shown that has a damaged one in it.
+    fn read_copy(
+        &self,
+        object: &str,
+        size: u64,
+        entries: &[BlockEntry],
+        runs: &[(Range<usize>, Range<u64>)],
+        each: &mut impl FnMut(&BlockEntry, &[u8]) -> Result<(), SegmentError>,
+    ) -> Result<usize, SegmentError> {
+        let Some((local, copy)) = self.copy(object, size) else {
+            return Ok(0);
+        };
+        for (done, (members, range)) in runs.iter().enumerate() {
+            let entries = &entries[members.clone()];
+            let bytes = copy.read(range).unwrap_or_default();
+            let blocks: Result<Vec<&[u8]>, _> = entries
+                .iter()
+                .map(|entry| block_in(entry, range, &bytes, object))
+                .collect();
+            let Ok(blocks) = blocks else {
+                local.forget(object);
+                return Ok(done);
+            };
+            self.read.local.fetch_add(bytes.len() as u64, Relaxed);
+            for (entry, block) in entries.iter().zip(blocks) {
+                each(entry, block)?;
+            }
+        }
+        Ok(runs.len())
+    }
+
+    fn copy(&self, object: &str, size: u64) -> Option<(&LocalSegments, Copy)> {
+        let local = self.local.as_deref()?;
+        Some((local, local.copy(object, size)?))
     }
 
     fn footer(&self, index: usize, object: &str, size: u64) -> Result<Arc<Footer>, SegmentError> {
@@ -339,28 +426,71 @@ impl Segments {
         if let Some(footer) = known {
             return Ok(footer);
         }
-        let path = object_path(&self.root, object);
-        let read = |range: Range<u64>| {
-            self.handle
-                .block_on(self.store.get_range(&path, range))
-                .map_err(|cause| SegmentError::Store {
-                    object: object.to_owned(),
-                    cause,
-                })
+        let footer = match self.copied_footer(object, size) {
+            Some(footer) => footer,
+            None => {
+                let path = object_path(&self.root, object);
+                read_footer(object, size, |range| {
+                    let read = self.handle.block_on(self.store.get_range(&path, range));
+                    let bytes = read.map_err(|cause| SegmentError::Store {
+                        object: object.to_owned(),
+                        cause,
+                    })?;
+                    self.read.remote.fetch_add(bytes.len() as u64, Relaxed);
+                    Ok(bytes)
+                })?
+            }
         };
-        let mut tail = read(size.saturating_sub(TAIL_BYTES)..size)?;
-        let trailer = tail.slice(tail.len().saturating_sub(TRAILER_BYTES)..);
-        let footer = Footer::locate(object, size, &trailer)?;
-        if size - footer.start > tail.len() as u64 {
-            tail = read(footer.start..size)?;
-        }
-        let footer = Arc::new(Footer::read(object, size, &tail)?);
+        let footer = Arc::new(footer);
         self.footers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(index, Arc::clone(&footer));
         Ok(footer)
     }
+
+    /// The index in the local copy of an object, if there is one that is good.
+    fn copied_footer(&self, object: &str, size: u64) -> Option<Footer> {
+        let (local, copy) = self.copy(object, size)?;
+        let read = |range: Range<u64>| {
+            let bytes = copy.read(&range).unwrap_or_default();
+            self.read.local.fetch_add(bytes.len() as u64, Relaxed);
+            Ok(bytes)
+        };
+        let footer = read_footer(object, size, read);
+        if footer.is_err() {
+            local.forget(object);
+        }
+        footer.ok()
+    }
+}
+
+/// Reads the index at the end of an object.
+fn read_footer(
+    object: &str,
+    size: u64,
+    read: impl Fn(Range<u64>) -> Result<Bytes, SegmentError>,
+) -> Result<Footer, SegmentError> {
+    let mut tail = read(size.saturating_sub(TAIL_BYTES)..size)?;
+    let trailer = tail.slice(tail.len().saturating_sub(TRAILER_BYTES)..);
+    let footer = Footer::locate(object, size, &trailer)?;
+    if size - footer.start > tail.len() as u64 {
+        tail = read(footer.start..size)?;
+    }
+    Ok(Footer::read(object, size, &tail)?)
+}
+
+/// The contents of a block in the bytes of `range`, if they pass its checksum.
+fn block_in<'a>(
+    entry: &BlockEntry,
+    range: &Range<u64>,
+    bytes: &'a [u8],
+    object: &str,
+) -> Result<&'a [u8], SegmentError> {
+    let start = usize::try_from(entry.offset - range.start).unwrap_or(usize::MAX);
+    let length = usize::try_from(entry.range().end - entry.offset).unwrap_or(usize::MAX);
+    let read = bytes.get(start..start.saturating_add(length)).unwrap_or_default();
+    Ok(entry.open(object, read)?)
 }
 
 /// What errors call a segment that is in no object of its own.

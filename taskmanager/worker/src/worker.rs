@@ -9,14 +9,20 @@ use tidegate_core::{
     Faults, OperatorUid, TaskId, WorkerId,
     control::{WorkerOrder, WorkerReport},
 };
-use tidegate_exchange::{Network, NetworkOptions, PeerFailure};
+use tidegate_exchange::{Network, NetworkOptions, PeerFailure, PeerSecret};
 use tokio::{
     runtime::Handle,
-    sync::mpsc::{self, UnboundedReceiver},
+    sync::{
+        mpsc::{self, UnboundedReceiver},
+        watch,
+    },
 };
 
 use self::service::Service;
-use crate::{clock::Clock, metrics::WorkerMetrics, program::JobProgram};
+use crate::{
+    clock::Clock, local_segments::LocalSegments, metrics::WorkerMetrics, program::JobProgram,
+    standing::Standing,
+};
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
@@ -30,6 +36,8 @@ pub struct WorkerOptions {
     /// Where the worker keeps copies of the segments that it writes, to restore from them; it owns the folder. `None`
     /// keeps none.
     pub local_directory: Option<PathBuf>,
+    /// What the job's workers must know to exchange records; `None` where only this machine reaches the data port.
+    pub data_secret: Option<PeerSecret>,
     /// How long an executor turns before it parks. Zero where threads outnumber cores.
     pub spin: Duration,
     /// How long tasks may take to end when they are told to.
@@ -46,6 +54,14 @@ pub enum WorkerError {
     Bind {
         /// Where.
         address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The folder for copies of segments could not be made or emptied.
+    #[error("the local folder {folder:?} cannot be used: {cause}; choose another one")]
+    LocalFolder {
+        /// Which.
+        folder: PathBuf,
         /// Why.
         cause: std::io::Error,
     },
@@ -87,15 +103,17 @@ pub struct Worker {
     network: Option<Arc<Network>>,
     /// Connections that have broken, as the network says it.
     lost_peers: UnboundedReceiver<PeerFailure>,
+    local: Option<Arc<LocalSegments>>,
+    standing: Standing,
     metrics: WorkerMetrics,
     clock: Clock,
 }
 
 impl Worker {
-    /// Opens the data port, if there is to be one.
+    /// Opens the data port and the folder for copies, if there are to be any.
     ///
     /// # Errors
-    /// [`WorkerError::Bind`].
+    /// [`WorkerError::Bind`], [`WorkerError::LocalFolder`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -110,6 +128,7 @@ impl Worker {
             Some(address) => {
                 let listen = NetworkOptions {
                     listen: address,
+                    secret: options.data_secret.clone(),
                     ..NetworkOptions::default()
                 };
                 let bound = Network::bind(listen, &Handle::current(), move |failure| {
@@ -119,13 +138,25 @@ impl Worker {
                 Some(Arc::new(network))
             }
         };
-        let (metrics, clock) = (WorkerMetrics::default(), Clock::start());
+        let local = match &options.local_directory {
+            None => None,
+            Some(folder) => {
+                let local = LocalSegments::open(folder).map_err(|cause| WorkerError::LocalFolder {
+                    folder: folder.clone(),
+                    cause,
+                })?;
+                Some(Arc::new(local))
+            }
+        };
+        let (metrics, clock) = (WorkerMetrics::of(network.as_ref()), Clock::start());
         Ok(Self {
             options,
             program,
             store,
             network,
             lost_peers,
+            local,
+            standing: Standing::default(),
             metrics,
             clock,
         })
@@ -141,13 +172,18 @@ impl Worker {
         self.metrics.clone()
     }
 
-    /// Serves the coordinator, which knows it as `id`, until it closes `orders`. Tasks that still run then are stopped.
+    /// What it runs, as it changes.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing.clone()
+    }
+
+    /// Serves the coordinator, which knows it as `id` from the next deployment on, until it closes `orders`. Tasks that still run then are stopped.
     ///
     /// # Errors
     /// When the coordinator does not take reports any more, a fault has struck, or a task does not end when it is told to.
     pub async fn run(
         self,
-        id: WorkerId,
+        id: watch::Receiver<WorkerId>,
         mut orders: mpsc::Receiver<WorkerOrder>,
         reports: mpsc::Sender<WorkerReport>,
     ) -> Result<(), WorkerError> {

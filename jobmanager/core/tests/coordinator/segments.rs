@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use tidegate_coordinator::live_segments;
 use tidegate_core::{
     CheckpointId, KeyGroup,
-    control::{GroupSet, Segment, SegmentContent, SegmentLocation},
+    control::{GroupSet, Segment, SegmentContent, SegmentLocation, live_segments},
 };
 
 fn set(groups: &[u16]) -> GroupSet {

@@ -16,7 +16,10 @@ use tidegate_core::{
 };
 use tidegate_exchange::PeerFailure;
 use tokio::{
-    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    sync::{
+        mpsc::{self, UnboundedReceiver, UnboundedSender},
+        watch,
+    },
     task::JoinHandle,
     time::{Instant, MissedTickBehavior},
 };
@@ -63,6 +66,8 @@ pub(super) enum CommitOf {
 /// The tasks of one attempt.
 struct Running {
     attempt: Attempt,
+    /// What the worker is in it.
+    me: WorkerId,
     plan: Arc<ExecutionPlan>,
     deployment: Arc<Deployment>,
     executors: Vec<ExecutorHandle>,
@@ -77,9 +82,19 @@ struct Running {
     watches: Vec<Arc<ThreadWatch>>,
     /// What a checkpoint waits for is being found out.
     explanation: Option<Explanation>,
-    stopping: bool,
+    stopping: Stopping,
     /// Executors that have been told to stop end.
     joining: Option<Joining>,
+}
+
+/// Whether an attempt is being stopped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Stopping {
+    No,
+    /// Another takes its place.
+    Replaced,
+    /// The coordinator wants to hear when it is over.
+    Ordered,
 }
 
 /// Executor threads that should be ending.
@@ -116,17 +131,19 @@ impl Running {
 }
 
 pub(super) struct Service {
-    id: WorkerId,
+    id: watch::Receiver<WorkerId>,
     worker: Worker,
     reports: mpsc::Sender<WorkerReport>,
     events: UnboundedSender<Event>,
     running: Option<Running>,
+    /// To be put in place once what runs has ended.
+    next: Option<Arc<Deployment>>,
     watchdog: Watchdog,
 }
 
 impl Service {
     pub(super) fn new(
-        id: WorkerId,
+        id: watch::Receiver<WorkerId>,
         worker: Worker,
         reports: mpsc::Sender<WorkerReport>,
     ) -> (Self, UnboundedReceiver<Event>) {
@@ -138,6 +155,7 @@ impl Service {
                 reports,
                 events,
                 running: None,
+                next: None,
                 watchdog: Watchdog::default(),
             },
             inbox,
@@ -193,6 +211,7 @@ impl Service {
         if self.worker.options.faults.is_dead() {
             return Err(WorkerError::Died);
         }
+        self.worker.standing.reporting(&report);
         self.reports
             .send(report)
             .await
@@ -225,12 +244,13 @@ impl Service {
     fn current(&mut self, attempt: Attempt) -> Option<&mut Running> {
         self.running
             .as_mut()
-            .filter(|running| running.attempt == attempt && !running.stopping)
+            .filter(|running| running.attempt == attempt && running.stopping == Stopping::No)
     }
 
     async fn obey(&mut self, order: WorkerOrder) -> Result<(), WorkerError> {
+        self.worker.standing.ordered(&order);
         match order {
-            WorkerOrder::Deploy(deployment) => self.deploy(Arc::new(*deployment)).await,
+            WorkerOrder::Deploy(deployment) => self.take_place(Arc::new(*deployment)).await,
             WorkerOrder::Start { attempt } => {
                 self.tell_all(attempt, &Command::Start);
                 Ok(())
@@ -242,6 +262,7 @@ impl Service {
             } => {
                 if let Some(running) = self.current(attempt) {
                     running.assign(node, &splits);
+                    self.worker.standing.assigned(attempt, node);
                 }
                 Ok(())
             }
@@ -253,6 +274,9 @@ impl Service {
             WorkerOrder::Abort { attempt, checkpoint } => {
                 if let Some(running) = self.current(attempt) {
                     running.participant.abort(checkpoint);
+                    if let Some(local) = &self.worker.local {
+                        local.aborted(checkpoint);
+                    }
                 }
                 self.tell_all(attempt, &Command::Abort(checkpoint));
                 Ok(())
@@ -266,6 +290,11 @@ impl Service {
                     return Err(WorkerError::Died);
                 }
                 self.tell_all(attempt, &Command::Claimed(checkpoint));
+                if let Some(local) = self.worker.local.clone()
+                    && self.current(attempt).is_some()
+                {
+                    local.claimed(checkpoint);
+                }
                 self.commit(attempt, checkpoint, epoch);
                 Ok(())
             }
@@ -299,10 +328,34 @@ impl Service {
     }
 
     async fn stop(&mut self, attempt: Attempt) -> Result<(), WorkerError> {
-        let Some(running) = self.running.as_mut().filter(|running| running.attempt == attempt) else {
-            return self.report(WorkerReport::Stopped { attempt }).await;
-        };
-        running.stopping = true;
+        self.next.take_if(|next| next.attempt == attempt);
+        match self.running.as_ref().filter(|running| running.attempt == attempt) {
+            Some(_) => {
+                self.end_running(Stopping::Ordered);
+                Ok(())
+            }
+            None => self.report(WorkerReport::Stopped { attempt }).await,
+        }
+    }
+
+    /// Deploys, once whatever still runs has ended: a coordinator that has not adopted it may say nothing of it.
+    async fn take_place(&mut self, deployment: Arc<Deployment>) -> Result<(), WorkerError> {
+        if self.running.is_none() {
+            return self.deploy(deployment).await;
+        }
+        self.next = Some(deployment);
+        self.end_running(Stopping::Replaced);
+        Ok(())
+    }
+
+    fn end_running(&mut self, stopping: Stopping) {
+        let Some(running) = &mut self.running else { return };
+        let was_stopping = running.stopping;
+        running.stopping = was_stopping.max(stopping);
+        if was_stopping != Stopping::No {
+            return;
+        }
+        let attempt = running.attempt;
         let (events, network) = (self.events.clone(), self.worker.network.clone());
         let Joining { since, joined } = running.end();
         let joined = tokio::spawn(async move {
@@ -313,7 +366,21 @@ impl Service {
             let _ = events.send(Event::Joined(attempt));
         });
         running.joining = Some(Joining { since, joined });
-        Ok(())
+    }
+
+    async fn on_joined(&mut self, attempt: Attempt) -> Result<(), WorkerError> {
+        let Some(running) = self.running.take_if(|running| running.attempt == attempt) else {
+            return Ok(());
+        };
+        self.worker.metrics.end();
+        self.worker.standing.end();
+        if running.stopping == Stopping::Ordered {
+            self.report(WorkerReport::Stopped { attempt }).await?;
+        }
+        match self.next.take() {
+            Some(next) => self.deploy(next).await,
+            None => Ok(()),
+        }
     }
 
     /// Takes a look at what holds the executors' threads.
@@ -400,18 +467,7 @@ impl Service {
                 })
                 .await
             }
-            Event::Joined(attempt) => {
-                if self
-                    .running
-                    .as_ref()
-                    .is_some_and(|running| running.attempt == attempt)
-                {
-                    self.running = None;
-                    self.worker.metrics.set(Vec::new());
-                    self.report(WorkerReport::Stopped { attempt }).await?;
-                }
-                Ok(())
-            }
+            Event::Joined(attempt) => self.on_joined(attempt).await,
             Event::Died if self.worker.options.faults.is_dead() => Err(WorkerError::Died),
             Event::Died => Ok(()),
         }

@@ -31,7 +31,7 @@ impl Service {
     pub(super) fn upload_if_complete(&mut self, attempt: Attempt, checkpoint: CheckpointId) {
         let job_root = self.worker.options.job_root.clone();
         let (store, faults) = (Arc::clone(&self.worker.store), self.worker.options.faults.clone());
-        let (worker, events) = (self.id, self.events.clone());
+        let (local, events) = (self.worker.local.clone(), self.events.clone());
         let Some(running) = self.current(attempt) else {
             return;
         };
@@ -54,8 +54,9 @@ impl Service {
             store,
             job_root,
             attempt,
-            worker,
+            worker: running.me,
             checkpoint,
+            local,
             faults,
         };
         tokio::spawn(async move {

@@ -9,7 +9,7 @@ use tidegate_core::{
 };
 use tokio::runtime::Handle;
 
-use super::{CommitOf, Event, Running, Service};
+use super::{CommitOf, Event, Running, Service, Stopping};
 use crate::{
     assembly::{self, AssemblyParts},
     executor::{self, Command, ExecutorParts},
@@ -35,6 +35,7 @@ impl Io for TokioIo {
 impl Service {
     pub(super) async fn deploy(&mut self, deployment: Arc<Deployment>) -> Result<(), WorkerError> {
         let attempt = deployment.attempt;
+        let me = *self.id.borrow();
         let graph = self.worker.program.graph();
         if deployment.graph_fingerprint != graph.fingerprint() {
             let message = format!(
@@ -83,7 +84,9 @@ impl Service {
             slots: self.worker.options.slots,
             store: Arc::clone(&self.worker.store),
             job_root: self.worker.options.job_root.clone(),
-            me: self.id,
+            me,
+            local: self.worker.local.clone(),
+            read: Arc::default(),
             network: self.worker.network.clone(),
             io: Arc::new(TokioIo(Handle::current())),
             handle: Handle::current(),
@@ -91,15 +94,25 @@ impl Service {
             faults: self.worker.options.faults.clone(),
         };
         if let Some(network) = &self.worker.network {
-            assembly::begin_attempt(network, self.id, &deployment);
+            assembly::begin_attempt(network, me, &deployment);
         }
+        if let Some(local) = &self.worker.local {
+            local.restoring(restored.as_deref());
+        }
+        let read = Arc::clone(&parts.read);
         let share = match assembly::assemble(parts) {
             Ok(share) => share,
             Err(error) => return self.fail(attempt, None, error.to_string()).await,
         };
-        self.worker.metrics.set(share.metrics);
+        self.worker.metrics.begin(attempt, share.metrics, read);
+        self.worker.standing.begin(
+            me,
+            &deployment,
+            assembly::sources(&self.worker.program, &share.plan, &share.tasks),
+        );
         let mut running = Running {
             attempt,
+            me,
             plan: Arc::clone(&share.plan),
             deployment: Arc::clone(&deployment),
             executors: Vec::new(),
@@ -115,7 +128,7 @@ impl Service {
                 .map(|thread| Arc::clone(&thread.watch))
                 .collect(),
             explanation: None,
-            stopping: false,
+            stopping: Stopping::No,
             joining: None,
         };
         for (slot, share) in share.threads.into_iter().enumerate() {
@@ -141,17 +154,18 @@ impl Service {
                 }
             }
         }
-        let me = deployment
+        let place = deployment
             .workers
             .iter()
-            .position(|worker| worker.worker == self.id)
+            .position(|worker| worker.worker == me)
             .unwrap_or(0);
         let count = deployment.workers.len().max(1);
         if let Some(manifest) = &restored {
-            let mine = restore::commits(manifest, |task| task.index as usize % count == me);
+            let mine = restore::commits(manifest, |task| task.index as usize % count == place);
             self.spawn_commits(attempt, CommitOf::Restored, mine);
             for (node, splits) in restore::splits(manifest, &self.worker.program) {
                 running.assign(node, &splits);
+                self.worker.standing.assigned(attempt, node);
             }
         }
         let unassigned = assembly::undiscovered(
