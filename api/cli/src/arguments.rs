@@ -258,7 +258,8 @@ pub(crate) struct StartArguments {
     /// Where the programs tidegate-jobmanager and tidegate-taskmanager are [default: beside this one].
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) bin_dir: Option<PathBuf>,
-    /// Where workers and task managers attach.
+    /// Where workers and task managers attach; port 0 lets the system choose. Where people reach the cluster says
+    /// --address, likewise.
     #[arg(long, default_value = "127.0.0.1:6123", value_name = "ADDRESS")]
     pub(crate) control_address: std::net::SocketAddr,
     /// How long to wait until everything is ready.

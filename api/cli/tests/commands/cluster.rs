@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::script::{Ran, Script, tidegate};
+use crate::script::{Ran, Script, problem, tidegate};
 
 /// A place with programs in it.
 struct Place {
@@ -98,7 +98,7 @@ fn what_does_not_become_ready_is_ended() {
     let words = ["cluster", "start", "--bin-dir", &bin, "--ready-within", "200ms"];
     place
         .run(&words, &free_address())
-        .refused(4, "the job manager was not ready");
+        .refused(4, "the job manager did not listen");
     assert!(!place.path("cluster").join("cluster.json").exists());
     let log = fs::read_to_string(place.path("cluster").join("logs/jobmanager.log")).unwrap();
     assert!(log.contains("started --storage"), "{log}");
@@ -128,7 +128,42 @@ fn script_address(script: &Script) -> String {
 }
 
 #[test]
-fn a_cluster_that_was_started_is_told_and_ended() {
+fn a_cluster_is_started_watched_and_ended() {
+    let script = Script::new()
+        .answer("GET /readyz", 503, problem("not-ready", 503, "it starts"))
+        .on("GET /readyz", json!({}))
+        .on(
+            "GET /v1/taskmanagers",
+            json!({"taskmanagers": [{"id": "taskmanager-1"}]}),
+        )
+        .on(
+            "GET /v1/taskmanagers",
+            json!({"taskmanagers": [{"id": "taskmanager-1"}, {"id": "taskmanager-2"}]}),
+        );
+    let address = script_address(&script);
+    let announces = format!("echo rest http://{address}; echo cluster http://127.0.0.1:1; {WAITS}");
+    let place = Place::new(&announces, WAITS);
+    let out = place.start("127.0.0.1:0").done();
+    assert!(out.contains(&format!("address http://{address}\n")), "{out}");
+
+    let pids = place.pids();
+    assert_eq!(pids.len(), 3);
+    let log = |name: &str| fs::read_to_string(place.path("cluster/logs").join(name)).unwrap();
+    assert!(log("jobmanager.log").contains("--rest-address 127.0.0.1:0 --cluster-address 127.0.0.1:6123"));
+    let of_second = log("taskmanager-2.log");
+    assert!(
+        of_second.contains("--id taskmanager-2 --job-manager http://127.0.0.1:1 --slots 2"),
+        "{of_second}"
+    );
+
+    let out = place.run(&["cluster", "status"], "127.0.0.1:0").done();
+    assert_eq!(out.matches("alive").count(), 3, "{out}");
+    place.run(&["cluster", "stop"], "127.0.0.1:0").done();
+    assert!(!pids.into_iter().any(is_alive));
+}
+
+#[test]
+fn a_later_process_of_the_same_number_is_left_alone() {
     let place = Place::new(WAITS, WAITS);
     let directory = place.path("cluster");
     fs::create_dir_all(&directory).unwrap();

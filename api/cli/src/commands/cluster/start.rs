@@ -3,6 +3,7 @@
 use std::{
     env,
     fs::{self, File},
+    io::{Read, Seek, SeekFrom},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -49,7 +50,7 @@ pub(super) fn run(arguments: &StartArguments, settings: &CliSettings, output: Ou
         children: Vec::new(),
         directory,
     };
-    if let Err(error) = cluster.start(arguments, &client) {
+    if let Err(error) = cluster.start(arguments, settings) {
         let ended = stop::end(&cluster.note.members).map(|_| ());
         cluster.reap();
         ended?;
@@ -120,26 +121,37 @@ struct Starting {
 }
 
 impl Starting {
-    fn start(&mut self, arguments: &StartArguments, client: &Client) -> Result<()> {
+    fn start(&mut self, arguments: &StartArguments, settings: &CliSettings) -> Result<()> {
         let began = Instant::now();
         let mut waiting = Waiting::new();
         let left = || arguments.ready_within.saturating_sub(began.elapsed());
         let late =
             |what: &str| Error::Timeout(format!("{what} within the time of --ready-within; see its log"));
 
-        let rest = client.address().trim_start_matches("http://").to_owned();
-        let control = arguments.control_address.to_string();
-        let storage = self.note.storage.clone();
+        let rest = self.note.address.trim_start_matches("http://").to_owned();
         let flags = [
-            ("--storage", storage),
+            ("--storage", self.note.storage.clone()),
             ("--rest-address", rest),
-            ("--cluster-address", control.clone()),
+            ("--cluster-address", arguments.control_address.to_string()),
         ];
-        self.spawn("jobmanager", "tidegate-jobmanager", &flags)?;
+        let log = self.spawn("jobmanager", "tidegate-jobmanager", &flags)?;
         waiting.show("waiting for the job manager", "");
+        let mut announced = None;
+        let listening = || {
+            self.all_alive()?;
+            announced = log.announcement()?;
+            Ok(announced.is_some())
+        };
+        wait::until(left(), listening, || late("the job manager did not listen"))?;
+        let Announcement { rest, cluster } = announced.unwrap_or_default();
+        let client = Client::new(&CliSettings {
+            address: rest.clone(),
+            ..settings.clone()
+        })?;
+        self.note.address = rest;
         let ready = || {
             self.all_alive()?;
-            is_ready(client)
+            is_ready(&client)
         };
         wait::until(left(), ready, || late("the job manager was not ready"))?;
 
@@ -147,24 +159,22 @@ impl Starting {
             let id = format!("taskmanager-{number}");
             let flags = [
                 ("--id", id.clone()),
-                ("--job-manager", format!("http://{control}")),
+                ("--job-manager", cluster.clone()),
                 ("--slots", arguments.slots.to_string()),
-                ("--dir", self.directory.join(&id).display().to_string()),
-                // Several on one machine cannot share the usual port; the system chooses.
-                ("--metrics-address", "127.0.0.1:0".to_owned()),
+                ("--directory", self.directory.join(&id).display().to_string()),
             ];
             self.spawn(&id, "tidegate-taskmanager", &flags)?;
         }
         waiting.show("waiting for the task managers", "");
         let attached = || {
             self.all_alive()?;
-            self.all_attached(client)
+            self.all_attached(&client)
         };
         wait::until(left(), attached, || late("not all task managers were attached"))
     }
 
-    /// Starts one process, and notes it before anything else happens.
-    fn spawn(&mut self, name: &str, program: &str, flags: &[(&str, String)]) -> Result<()> {
+    /// Starts one process, and notes it before anything else happens; what it writes from now on.
+    fn spawn(&mut self, name: &str, program: &str, flags: &[(&str, String)]) -> Result<Log> {
         let path = self.binaries.join(program);
         if !path.is_file() {
             return Err(Error::Process(format!(
@@ -179,6 +189,7 @@ impl Starting {
             .open(&log)
             .map_err(Error::file(&log, "written"))?;
         let also = written.try_clone().map_err(Error::file(&log, "written"))?;
+        let begin = written.metadata().map_err(Error::file(&log, "read"))?.len();
         let child = Command::new(&path)
             .args(flags.iter().flat_map(|(flag, value)| [*flag, value.as_str()]))
             .current_dir(&self.directory)
@@ -197,9 +208,10 @@ impl Starting {
         self.note.members.push(Member {
             name: name.to_owned(),
             process,
-            log,
+            log: log.clone(),
         });
-        self.note.write(&self.directory)
+        self.note.write(&self.directory)?;
+        Ok(Log { path: log, begin })
     }
 
     fn all_alive(&self) -> Result<()> {
@@ -224,6 +236,42 @@ impl Starting {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// What a process writes.
+struct Log {
+    path: PathBuf,
+    /// How long the file was before.
+    begin: u64,
+}
+
+/// Where a job manager says that it listens.
+#[derive(Clone, Debug, Default)]
+struct Announcement {
+    rest: String,
+    cluster: String,
+}
+
+impl Log {
+    /// Where the job manager listens, once it has said so in two lines of its own.
+    fn announcement(&self) -> Result<Option<Announcement>> {
+        let mut text = String::new();
+        let mut file = File::open(&self.path).map_err(Error::file(&self.path, "read"))?;
+        file.seek(SeekFrom::Start(self.begin))
+            .and_then(|_| file.read_to_string(&mut text))
+            .map_err(Error::file(&self.path, "read"))?;
+        // A line that has not been written to its end is none yet.
+        let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
+        let of = |word: &str| {
+            whole
+                .lines()
+                .find_map(|line| line.strip_prefix(word))
+                .map(str::to_owned)
+        };
+        Ok(of("rest ")
+            .zip(of("cluster "))
+            .map(|(rest, cluster)| Announcement { rest, cluster }))
     }
 }
 
