@@ -112,10 +112,24 @@ async fn listen(child: &mut Child, output_bytes: u64) -> io::Result<Run> {
     let streams = child.stdout.take().zip(child.stderr.take());
     let (mut stdout, stderr) = streams.ok_or_else(|| io::Error::other("its output cannot be read"))?;
     let mut output = Vec::new();
-    let mut limited = (&mut stdout).take(output_bytes + 1);
-    let (read, errors) = tokio::join!(limited.read_to_end(&mut output), last_words_of(stderr));
-    read?;
-    if output.len() as u64 > output_bytes {
+    let printed = async {
+        (&mut stdout)
+            .take(output_bytes + 1)
+            .read_to_end(&mut output)
+            .await?;
+        Ok::<_, io::Error>(output.len() as u64 <= output_bytes)
+    };
+    let errors = last_words_of(stderr);
+    tokio::pin!(printed, errors);
+    // One that prints too much is not waited for.
+    let (within, errors) = tokio::select! {
+        within = &mut printed => match within {
+            Ok(true) => (true, errors.await),
+            other => (other?, String::new()),
+        },
+        errors = &mut errors => (printed.await?, errors),
+    };
+    if !within {
         return Ok(Run::OutputOverrun);
     }
     let end = child::end_of(child.wait().await);
