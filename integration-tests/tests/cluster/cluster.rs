@@ -25,6 +25,8 @@ const RECORDS: u64 = 20_000;
 const KEYS: u64 = 97;
 /// What a worker ends with that was refused or has lost its job manager.
 pub(crate) const REFUSED: i32 = 5;
+/// What a supervised worker ends with whose supervisor is gone.
+pub(crate) const ORPHANED: i32 = 6;
 /// After which a test has hung.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -52,16 +54,17 @@ impl Cluster {
         }
     }
 
-    /// A worker of the job, with more environment.
-    pub(crate) fn spawn_worker(&self, name: &str, environment: &[(&str, &str)]) -> Process {
-        self.spawn_worker_of("--uid=counts", name, environment)
+    /// A worker of the job, with more options.
+    pub(crate) fn spawn_worker(&self, name: &str, options: &[&str]) -> Process {
+        self.spawn(name, options, "--uid=counts", &[])
     }
 
-    /// A worker of the job with another argument.
-    pub(crate) fn spawn_worker_of(
+    /// A worker with more options, another argument for the job, and more environment.
+    pub(crate) fn spawn(
         &self,
-        argument: &str,
         name: &str,
+        options: &[&str],
+        argument: &str,
         environment: &[(&str, &str)],
     ) -> Process {
         let errors = tempfile::Builder::new()
@@ -76,12 +79,15 @@ impl Cluster {
                 .arg(format!("http://{}", self.port.address()))
                 .arg("--checkpoint-dir")
                 .arg(self.folder.path().join("checkpoints"))
+                .arg("--local-dir")
+                .arg(self.local_folder())
+                .args(options)
                 .arg("--")
                 .args(job_arguments(&self.folder))
                 .arg(argument)
                 .env_remove("TIDEGATE_CLUSTER_SECRET")
                 .envs(environment.iter().copied())
-                .stdin(Stdio::null()),
+                .stdin(Stdio::piped()),
             file,
             errors,
         )
@@ -118,13 +124,27 @@ impl Cluster {
         ended.expect("the port closes in time").expect("the port served");
     }
 
-    /// A new job manager over what the old one left in the store.
+    /// A new job manager over what the old one left in the store, where the old one was.
     pub(crate) fn revive(&mut self) {
-        let (port, serving, driver, running) = host(&self.folder, &self.options);
+        self.revive_with(self.options.clone());
+    }
+
+    /// As [`revive`](Self::revive), and it is set up otherwise.
+    pub(crate) fn revive_with(&mut self, options: WorkerPortOptions) {
+        let options = WorkerPortOptions {
+            listen: self.port.address(),
+            ..options
+        };
+        let (port, serving, driver, running) = host(&self.folder, &options);
         self.port = port;
         self.serving = Some(serving);
         self.driver = driver;
         self.running = Some(running);
+    }
+
+    /// Where workers may keep copies.
+    pub(crate) fn local_folder(&self) -> PathBuf {
+        self.folder.path().join("local")
     }
 
     /// How often each row was written.
@@ -244,6 +264,11 @@ impl Process {
     /// Where its standard error goes.
     pub(crate) fn errors(&self) -> PathBuf {
         self.errors.clone()
+    }
+
+    /// Whoever started it and watches over it is gone, as far as it can tell.
+    pub(crate) fn orphan(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     /// Waits for its end; what it ended with, unless by a signal.

@@ -5,13 +5,13 @@
 
 mod cluster;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use tidegate_driver::Outcome;
 use tidegate_jobmanager::WorkerPortOptions;
 use tidegate_proto::control::ClusterSecret;
 
-use cluster::{Cluster, REFUSED};
+use cluster::{Cluster, ORPHANED, REFUSED};
 
 const SECRET: &str = "correct-horse-battery-staple";
 
@@ -52,12 +52,21 @@ async fn a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_end_themselves_when_their_job_manager_is_gone() {
     let mut cluster = Cluster::start(WorkerPortOptions::default());
-    let (a, b) = (cluster.spawn_worker("a", &[]), cluster.spawn_worker("b", &[]));
+    let patience = ["--reattach-timeout", "100ms"];
+    let (a, b) = (
+        cluster.spawn_worker("a", &patience),
+        cluster.spawn_worker("b", &patience),
+    );
     cluster.reach(|status| status.completed_checkpoints >= 1).await;
     cluster.die().await;
     for worker in [a, b] {
         assert_eq!(worker.exit_code().await, Some(REFUSED));
     }
+    assert_eq!(
+        fs::read_dir(cluster.local_folder()).unwrap().count(),
+        0,
+        "copies go with their worker"
+    );
     // Another job manager, which knows nothing but the store, carries the job to its end.
     cluster.revive();
     let (a, b) = (cluster.spawn_worker("a", &[]), cluster.spawn_worker("b", &[]));
@@ -76,9 +85,13 @@ async fn processes_that_do_not_belong_are_refused_in_words() {
         ..WorkerPortOptions::default()
     });
     let secret = ("TIDEGATE_CLUSTER_SECRET", SECRET);
-    let stranger = cluster.spawn_worker("a", &[]);
-    let liar = cluster.spawn_worker("a", &[("TIDEGATE_CLUSTER_SECRET", "another-secret-altogether")]);
-    let foreigner = cluster.spawn_worker_of("--uid=sums", "a", &[secret]);
+    let spawn = |argument, environment: &[_]| cluster.spawn("a", &[], argument, environment);
+    let stranger = spawn("--uid=counts", &[]);
+    let liar = spawn(
+        "--uid=counts",
+        &[("TIDEGATE_CLUSTER_SECRET", "another-secret-altogether")],
+    );
+    let foreigner = spawn("--uid=sums", &[secret]);
     for (worker, says) in [
         (stranger, "the cluster secret is missing or another"),
         (liar, "the cluster secret is missing or another"),
@@ -86,8 +99,102 @@ async fn processes_that_do_not_belong_are_refused_in_words() {
     ] {
         let errors = worker.errors();
         assert_eq!(worker.exit_code().await, Some(REFUSED));
-        let errors = std::fs::read_to_string(errors).unwrap();
+        let errors = fs::read_to_string(errors).unwrap();
         assert!(errors.contains(says), "{errors}");
     }
     assert_eq!(cluster.rows(), BTreeMap::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_outlive_their_job_manager_and_carry_the_job_to_its_end_under_the_next() {
+    let mut cluster = Cluster::start(WorkerPortOptions::default());
+    let (a, b) = (cluster.spawn_worker("a", &[]), cluster.spawn_worker("b", &[]));
+    cluster.reach(|status| status.completed_checkpoints >= 2).await;
+    cluster.die().await;
+    cluster.revive();
+    let outcome = cluster.outcome().await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    for worker in [a, b] {
+        assert_eq!(
+            worker.exit_code().await,
+            Some(0),
+            "nobody else worked for the job"
+        );
+    }
+    assert_eq!(cluster.rows(), cluster.expected_rows());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_the_next_job_manager_refuses_end_at_once() {
+    let mut cluster = Cluster::start(WorkerPortOptions::default());
+    let patience = ["--reattach-timeout", "1h"];
+    let (a, b) = (
+        cluster.spawn_worker("a", &patience),
+        cluster.spawn_worker("b", &patience),
+    );
+    cluster.reach(|status| status.completed_checkpoints >= 1).await;
+    cluster.die().await;
+    cluster.revive_with(WorkerPortOptions {
+        secret: Some(ClusterSecret::new(SECRET).unwrap()),
+        ..WorkerPortOptions::default()
+    });
+    for worker in [a, b] {
+        let errors = worker.errors();
+        assert_eq!(worker.exit_code().await, Some(REFUSED));
+        let errors = fs::read_to_string(errors).unwrap();
+        assert!(
+            errors.contains("the cluster secret is missing or another"),
+            "{errors}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_supervised_worker_ends_with_its_supervisor_and_no_other_does() {
+    let mut cluster = Cluster::start(WorkerPortOptions::default());
+    let mut supervised = cluster.spawn_worker("a", &["--supervised"]);
+    let mut alone = cluster.spawn_worker("b", &[]);
+    cluster.reach(|status| status.completed_checkpoints >= 1).await;
+    alone.orphan();
+    supervised.orphan();
+    assert_eq!(supervised.exit_code().await, Some(ORPHANED));
+    let successor = cluster.spawn_worker("a", &["--supervised"]);
+    let outcome = cluster.outcome().await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    for worker in [successor, alone] {
+        assert_eq!(worker.exit_code().await, Some(0));
+    }
+    assert_eq!(cluster.rows(), cluster.expected_rows());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_port_that_others_reach_needs_the_secret_and_an_address_they_know() {
+    let cluster = Cluster::start(WorkerPortOptions::default());
+    for (address, says) in [
+        ("192.0.2.1", "without a cluster secret"),
+        (
+            "0.0.0.0",
+            "give the address by which other machines know this one",
+        ),
+    ] {
+        let worker = cluster.spawn_worker("a", &["--data-address", address]);
+        let errors = worker.errors();
+        assert_eq!(worker.exit_code().await, Some(2));
+        let errors = fs::read_to_string(errors).unwrap();
+        assert!(errors.contains(says), "{errors}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_with_a_secret_exchange_records() {
+    let mut cluster = Cluster::start(WorkerPortOptions {
+        secret: Some(ClusterSecret::new(SECRET).unwrap()),
+        ..WorkerPortOptions::default()
+    });
+    let secret = [("TIDEGATE_CLUSTER_SECRET", SECRET)];
+    let spawn = |name| cluster.spawn(name, &[], "--uid=counts", &secret);
+    let _workers = (spawn("a"), spawn("b"));
+    let outcome = cluster.outcome().await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    assert_eq!(cluster.rows(), cluster.expected_rows());
 }
