@@ -1,12 +1,11 @@
 //! Whether a worker is let in: a decision, free of effects.
 
-use tidegate_core::{Generation, JobId};
+use tidegate_core::{Generation, InvalidId, JobId};
+use tidegate_driver::NewcomerError;
 use tidegate_proto::control::{NoCommonVersion, ProtocolRange, Registration};
 
 /// The most slots that a worker may bring: as many as a job may have key groups.
 const MAX_SLOTS: u32 = 32_768;
-/// The longest name that a worker may have, in bytes.
-const MAX_NAME: usize = 256;
 
 /// Why a worker is not let in.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -53,6 +52,14 @@ pub enum Refusal {
         /// What this coordinator is.
         leads: Generation,
     },
+    /// The worker was given up, and its place may be taken.
+    #[error("worker {worker:?} of job \"{job}\" was given up; it ends, and another is started in its place")]
+    GivenUp {
+        /// The worker.
+        worker: String,
+        /// The job.
+        job: JobId,
+    },
     /// The worker's executable builds another graph.
     #[error(
         "worker {worker:?} builds graph {builds:016x} and job \"{job}\" runs graph {runs:016x}; start the worker from the job's \
@@ -92,12 +99,12 @@ pub enum Refusal {
         /// How many.
         slots: u32,
     },
-    /// Its name is empty or too long.
-    #[error("a worker's name has 1 to {MAX_NAME} bytes and this one {bytes}; start it with another --worker")]
-    Name {
-        /// How long it is.
-        bytes: usize,
-    },
+    /// Its name is none.
+    #[error("{0}; start the worker with another --worker")]
+    Name(InvalidId),
+    /// The job's coordinator does not let it in.
+    #[error(transparent)]
+    Newcomer(#[from] NewcomerError),
 }
 
 /// What a registration is held against.
@@ -118,9 +125,6 @@ impl Expectations<'_> {
         let version = self.protocol.agree_with(&registration.protocol)?;
         let worker = registration.worker.clone();
         let job = self.job.clone();
-        if !(1..=MAX_NAME).contains(&worker.len()) {
-            return Err(Refusal::Name { bytes: worker.len() });
-        }
         if let Some(leads) = self.leads.filter(|leads| seen > *leads) {
             return Err(Refusal::Outdated {
                 worker,
@@ -197,7 +201,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_by_name() {
         type Case = (Result<u32, Refusal>, &'static str);
-        let cases: [Case; 8] = [
+        let cases: [Case; 7] = [
             (admit(6, |_| {}), "generation 6 of job"),
             (
                 admit(0, |it| it.protocol.name = "other".into()),
@@ -217,7 +221,6 @@ mod tests {
             ),
             (admit(0, |it| it.slots = 0), "brings 0 slots"),
             (admit(0, |it| it.slots = MAX_SLOTS + 1), "brings 32769 slots"),
-            (admit(0, |it| it.worker = "x".repeat(257)), "this one 257"),
         ];
         for (refused, says) in cases {
             let text = refused.unwrap_err().to_string();

@@ -32,6 +32,7 @@ mod port;
 pub mod rest;
 mod roster;
 mod service;
+mod services;
 mod session;
 mod settings;
 

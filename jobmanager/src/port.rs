@@ -6,14 +6,19 @@ use std::{
     time::Duration,
 };
 
-use tidegate_core::JobId;
-use tidegate_proto::control::{ClusterSecret, MESSAGE_LIMIT_BYTES, WorkerControlServer};
+use tidegate_core::{JobId, WorkerName};
+use tidegate_proto::{
+    control::{ClusterSecret, MESSAGE_LIMIT_BYTES, WorkerControlServer},
+    taskmanager::TaskManagerControlServer,
+};
 use tokio::sync::watch;
 use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
-    roster::{AlreadyHosted, HostedJob, Roster},
+    cluster::TaskManagerService,
+    roster::{AlreadyHosted, HostedJob, Roster, WorkerWatcher},
     service::ControlService,
+    services::Services,
     session::Pulse,
 };
 
@@ -133,18 +138,32 @@ impl WorkerPort {
     /// # Errors
     /// If connections can no longer be accepted.
     pub async fn run(self) -> Result<(), PortError> {
+        self.serve(None).await
+    }
+
+    /// As [`run`](Self::run), and task managers attach at the same port.
+    pub(crate) async fn serve(self, task_managers: Option<TaskManagerService>) -> Result<(), PortError> {
         let pulse = Pulse {
             interval: self.options.heartbeat_interval,
             timeout: self.options.heartbeat_timeout,
         };
         let roster = Arc::clone(&self.roster);
-        let service = WorkerControlServer::new(ControlService {
+        let workers = WorkerControlServer::new(ControlService {
             roster: self.roster,
             secret: self.options.secret,
             pulse,
         })
         .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
         .max_encoding_message_size(MESSAGE_LIMIT_BYTES);
+        let task_managers = task_managers.map(|service| {
+            TaskManagerControlServer::new(service)
+                .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+                .max_encoding_message_size(MESSAGE_LIMIT_BYTES)
+        });
+        let service = Services {
+            workers,
+            task_managers,
+        };
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
         let mut closing = self.closing;
         let closed = async move {
@@ -173,7 +192,21 @@ impl WorkerPortHandle {
     /// # Errors
     /// If a job of this name is hosted already.
     pub fn host(&self, job: HostedJob) -> Result<(), AlreadyHosted> {
-        self.roster.host(job)
+        self.roster.host(job, None)
+    }
+
+    /// As [`host`](Self::host), and somebody is told of the workers.
+    pub(crate) fn host_watched(
+        &self,
+        job: HostedJob,
+        watcher: Arc<dyn WorkerWatcher>,
+    ) -> Result<(), AlreadyHosted> {
+        self.roster.host(job, Some(watcher))
+    }
+
+    /// A worker is known to be gone, and its driver has been told: its session ends.
+    pub(crate) fn dismiss(&self, job: &JobId, worker: &WorkerName) {
+        self.roster.dismiss(job, worker);
     }
 
     /// Lets no more workers of a job attach. Those that are attached are lost to it. Whether the job was hosted.

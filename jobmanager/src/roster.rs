@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tidegate_core::JobId;
+use tidegate_core::{JobId, WorkerId, WorkerName, metrics::WorkerMeasurement};
 use tidegate_driver::DriverHandle;
 use tokio::sync::oneshot;
 
@@ -30,6 +31,27 @@ pub struct AlreadyHosted {
     pub job: JobId,
 }
 
+/// Is told of the workers of a job as they come, measure and go. Nothing in it may wait.
+pub(crate) trait WorkerWatcher: fmt::Debug + Send + Sync {
+    /// Whether a worker of this name has been given up: it is not let in.
+    fn is_gone(&self, name: &str) -> bool;
+    /// A worker has attached.
+    fn attached(&self, worker: WorkerId, name: &str);
+    /// A worker has measured.
+    fn measured(&self, worker: WorkerId, measurement: WorkerMeasurement);
+    /// A worker is lost to its driver, which has been told.
+    fn lost(&self, worker: WorkerId, name: &str);
+}
+
+/// Why a session is asked to leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Leave {
+    /// The worker is gone, which its driver has been told.
+    Gone,
+    /// Another worker takes the seat, the job is withdrawn or the port closes.
+    MakeRoom,
+}
+
 /// All hosted jobs. The lock is a leaf, held for a look-up.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
@@ -39,13 +61,14 @@ pub(crate) struct Roster {
 #[derive(Debug)]
 struct Entry {
     job: HostedJob,
+    watcher: Option<Arc<dyn WorkerWatcher>>,
     seats: HashMap<String, Seat>,
 }
 
 /// Held by the roster: whoever drops it asks the session in the seat to leave.
 #[derive(Debug)]
 struct Seat {
-    _asks_to_leave: oneshot::Sender<()>,
+    asks_to_leave: oneshot::Sender<Leave>,
     /// Resolves when the session has left.
     left: oneshot::Receiver<()>,
 }
@@ -53,26 +76,34 @@ struct Seat {
 /// Held by the session of a worker while it lasts.
 #[derive(Debug)]
 pub(crate) struct Seated {
-    asked_to_leave: oneshot::Receiver<()>,
+    asked_to_leave: oneshot::Receiver<Leave>,
     _leaves: oneshot::Sender<()>,
 }
 
 impl Seated {
-    /// Resolves when the session is to end: another worker takes the seat, the job is withdrawn or the port closes.
-    pub(crate) async fn asked_to_leave(&mut self) {
-        // Nothing is ever sent; the roster drops its end.
-        let _ = (&mut self.asked_to_leave).await;
+    /// Resolves when the session is to end.
+    pub(crate) async fn asked_to_leave(&mut self) -> Leave {
+        // The roster drops its end unless the worker is gone.
+        (&mut self.asked_to_leave).await.unwrap_or(Leave::MakeRoom)
     }
 }
 
 impl Roster {
-    pub(crate) fn host(&self, job: HostedJob) -> Result<(), AlreadyHosted> {
+    pub(crate) fn host(
+        &self,
+        job: HostedJob,
+        watcher: Option<Arc<dyn WorkerWatcher>>,
+    ) -> Result<(), AlreadyHosted> {
         let mut jobs = self.lock();
         if jobs.contains_key(&job.job) {
             return Err(AlreadyHosted { job: job.job });
         }
-        let seats = HashMap::new();
-        jobs.insert(job.job.clone(), Entry { job, seats });
+        let entry = Entry {
+            job,
+            watcher,
+            seats: HashMap::new(),
+        };
+        jobs.insert(entry.job.job.clone(), entry);
         Ok(())
     }
 
@@ -84,8 +115,23 @@ impl Roster {
         self.lock().clear();
     }
 
-    pub(crate) fn find(&self, job: &JobId) -> Option<HostedJob> {
-        self.lock().get(job).map(|entry| entry.job.clone())
+    /// A hosted job and who watches its workers.
+    pub(crate) fn find(&self, job: &JobId) -> Option<(HostedJob, Option<Arc<dyn WorkerWatcher>>)> {
+        let jobs = self.lock();
+        let entry = jobs.get(job)?;
+        Some((entry.job.clone(), entry.watcher.clone()))
+    }
+
+    /// Asks a worker to leave that is known to be gone, if it is there.
+    pub(crate) fn dismiss(&self, job: &JobId, worker: &WorkerName) {
+        let mut jobs = self.lock();
+        let seat = jobs
+            .get_mut(job)
+            .and_then(|entry| entry.seats.remove(worker.as_str()));
+        if let Some(seat) = seat {
+            // A session that has left by itself needs not be asked.
+            let _ = seat.asks_to_leave.send(Leave::Gone);
+        }
     }
 
     /// Gives a worker's seat to a new session, once whichever sat there has left. `None` if the job has been withdrawn.
@@ -100,10 +146,7 @@ impl Roster {
                 seats.retain(|_, seat| !is_over(&mut seat.left));
                 let predecessor = seats.remove(worker).map(|seat| seat.left);
                 if predecessor.is_none() {
-                    let seat = Seat {
-                        _asks_to_leave: asks_to_leave,
-                        left,
-                    };
+                    let seat = Seat { asks_to_leave, left };
                     seats.insert(worker.to_owned(), seat);
                 }
                 predecessor

@@ -3,8 +3,8 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures::Stream;
-use tidegate_core::Generation;
-use tidegate_driver::ORDER_CAPACITY;
+use tidegate_core::{Generation, WorkerName};
+use tidegate_driver::{AttachError, Newcomer, ORDER_CAPACITY};
 use tidegate_proto::control::{
     Attached, ClusterSecret, FromWorker, ProtocolRange, Registration, ToWorker, WorkerContent, WorkerControl,
     WorkerDirective,
@@ -37,10 +37,12 @@ impl From<Refusal> for Status {
             Refusal::JobEnded { .. } => Code::Unavailable,
             Refusal::Protocol(_)
             | Refusal::Outdated { .. }
+            | Refusal::GivenUp { .. }
             | Refusal::Graph { .. }
             | Refusal::Target { .. }
             | Refusal::Slots { .. }
-            | Refusal::Name { .. } => Code::FailedPrecondition,
+            | Refusal::Newcomer(_)
+            | Refusal::Name(_) => Code::FailedPrecondition,
         };
         Self::new(code, refusal.to_string())
     }
@@ -54,7 +56,9 @@ impl WorkerControl for ControlService {
         &self,
         request: Request<Streaming<FromWorker>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        self.prove(&request)?;
+        if !proves_secret(self.secret.as_ref(), &request) {
+            return Err(Refusal::Stranger.into());
+        }
         let mut incoming = request.into_inner();
         let (seen, registration) = first_message(&mut incoming).await?;
         let stream = self.seat(incoming, seen, registration).await?;
@@ -63,19 +67,6 @@ impl WorkerControl for ControlService {
 }
 
 impl ControlService {
-    fn prove<T>(&self, request: &Request<T>) -> Result<(), Refusal> {
-        let Some(secret) = &self.secret else {
-            return Ok(());
-        };
-        match request.metadata().get("authorization") {
-            Some(proof) if secret.is_proven_by(proof.as_bytes()) => Ok(()),
-            _ => {
-                tracing::warn!(peer = ?request.remote_addr(), "a stranger was refused");
-                Err(Refusal::Stranger)
-            }
-        }
-    }
-
     /// Lets a worker in and starts its session.
     async fn seat(
         &self,
@@ -86,7 +77,16 @@ impl ControlService {
         let unknown = || Refusal::UnknownJob {
             job: registration.job.clone(),
         };
-        let job = self.roster.find(&registration.job).ok_or_else(unknown)?;
+        let (job, watcher) = self.roster.find(&registration.job).ok_or_else(unknown)?;
+        if let Some(watcher) = &watcher
+            && watcher.is_gone(&registration.worker)
+        {
+            return Err(Refusal::GivenUp {
+                worker: registration.worker.clone(),
+                job: registration.job.clone(),
+            }
+            .into());
+        }
         if job.driver.status().borrow().outcome.is_some() {
             return Err(ended(&job).into());
         }
@@ -98,16 +98,24 @@ impl ControlService {
             // A coordinator has a generation once it has enough workers; until then it gives no orders.
             leads: job.driver.status().borrow().generation,
         };
+        let name = WorkerName::parse(&registration.worker).map_err(Refusal::Name)?;
         let protocol_version = expectations.admit(seen, &registration)?;
         let seat = self.roster.take_seat(&job.job, &registration.worker).await;
         let seat = seat.ok_or_else(unknown)?;
         let (order_queue, orders) = mpsc::channel(ORDER_CAPACITY);
         let (outgoing, queue) = mpsc::channel(OUTGOING_CAPACITY);
-        let attached = job
-            .driver
-            .attach_worker(registration.slots, registration.data, order_queue)
-            .await;
-        let (worker, reports) = attached.map_err(|_| ended(&job))?;
+        let stays_with = registration.running.as_ref().map(|_| seen);
+        let newcomer = Newcomer {
+            name,
+            slots: registration.slots,
+            data: registration.data,
+            running: registration.running,
+        };
+        let attached = job.driver.attach_worker(newcomer, order_queue).await;
+        let (worker, reports) = attached.map_err(|error| match error {
+            AttachError::Gone(_) => ended(&job),
+            AttachError::Refused(error) => Refusal::Newcomer(error),
+        })?;
         let first = ToWorker {
             generation: generation(&job.driver),
             directive: WorkerDirective::Attached(Attached {
@@ -117,10 +125,15 @@ impl ControlService {
         };
         // The queue is empty and its other end is in this function.
         let _ = outgoing.try_send(Ok(first));
+        if let Some(watcher) = &watcher {
+            watcher.attached(worker, &registration.worker);
+        }
         tracing::info!(%worker, name = registration.worker, job = %job.job, slots = registration.slots, "worker attached");
         let session = Session {
             name: registration.worker,
             driver: job.driver,
+            watcher,
+            stays_with,
             reports,
             orders,
             incoming,
@@ -132,6 +145,17 @@ impl ControlService {
         tokio::spawn(session.run());
         Ok(outgoing_stream(queue))
     }
+}
+
+/// Whether a request carries the secret, where there is one.
+pub(crate) fn proves_secret<T>(secret: Option<&ClusterSecret>, request: &Request<T>) -> bool {
+    let Some(secret) = secret else { return true };
+    let proof = request.metadata().get("authorization");
+    let proven = proof.is_some_and(|proof| secret.is_proven_by(proof.as_bytes()));
+    if !proven {
+        tracing::warn!(peer = ?request.remote_addr(), "a stranger was refused");
+    }
+    proven
 }
 
 async fn first_message(incoming: &mut Streaming<FromWorker>) -> Result<(Generation, Registration), Status> {

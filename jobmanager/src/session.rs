@@ -1,6 +1,6 @@
 //! One attached worker: its orders out, its reports in, for as long as both are heard of.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::Stream;
 use tidegate_core::{Generation, WorkerId, control::WorkerOrder};
@@ -12,11 +12,14 @@ use tokio::{
 };
 use tonic::{Status, Streaming};
 
-use crate::roster::Seated;
+use crate::roster::{Leave, Seated, WorkerWatcher};
 
 /// Messages to a worker that gRPC has not taken yet. What the worker does not read stays here and in the queue of its
 /// orders, which the driver watches.
 pub(crate) const OUTGOING_CAPACITY: usize = 16;
+
+/// How long to wait, after a worker's connection broke, for word of how its process ended: a better cause than the break.
+const CAUSE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How often to beat and how long to wait for a beat.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,10 @@ pub(crate) struct Pulse {
 pub(crate) struct Session {
     pub(crate) name: String,
     pub(crate) driver: DriverHandle,
+    pub(crate) watcher: Option<Arc<dyn WorkerWatcher>>,
+    /// The generation that it obeyed when it attached, if it still runs something: until it is told of this coordinator's,
+    /// it reports to that.
+    pub(crate) stays_with: Option<Generation>,
     pub(crate) reports: ReportSender,
     pub(crate) orders: mpsc::Receiver<WorkerOrder>,
     pub(crate) incoming: Streaming<FromWorker>,
@@ -43,6 +50,19 @@ enum End {
     JobEnded,
     /// The worker is gone, or as good as gone, with what it is told if it still listens.
     Lost(Status),
+    /// The worker is known to be gone, and its driver as well.
+    Dismissed,
+}
+
+impl End {
+    fn asked(leave: Leave) -> Self {
+        match leave {
+            Leave::Gone => Self::Dismissed,
+            Leave::MakeRoom => Self::Lost(Status::aborted(
+                "its place was given to another process of its name, or its job was withdrawn",
+            )),
+        }
+    }
 }
 
 /// The stream of what is sent to a worker.
@@ -60,25 +80,35 @@ impl Session {
         let worker = self.reports.worker();
         let end = tokio::select! {
             biased;
-            () = self.seat.asked_to_leave() => End::Lost(Status::aborted(
-                "its place was given to another process of its name, or its job was withdrawn",
-            )),
+            leave = self.seat.asked_to_leave() => End::asked(leave),
             end = give_orders(&self.driver, &mut self.orders, &self.outgoing, self.pulse) => end,
-            end = take_reports(&self.driver, &self.reports, &mut self.incoming, self.pulse) => end,
+            end = take_reports(&self.driver, &self.reports, &mut self.incoming, self.watcher.as_deref(), self.stays_with, self.pulse) => end,
         };
         match end {
             End::JobEnded => self.see_off(worker).await,
+            End::Dismissed => self.leave(worker),
             End::Lost(status) => {
-                let reason = status.message().to_owned();
-                tracing::warn!(%worker, name = self.name, reason, "worker lost");
+                let reason = format!("worker {:?}: {}", self.name, status.message());
+                // How its process ended is a better cause than that its connection broke, and who knows it tells the driver.
+                let is_dismissed = match self.watcher {
+                    Some(_) => timeout(CAUSE_PATIENCE, self.seat.asked_to_leave()).await.is_ok(),
+                    None => false,
+                };
                 // A worker that does not read will notice the end of its stream.
                 let _ = self.outgoing.try_send(Err(status));
-                // A driver that has ended needs not be told.
-                let _ = self
-                    .driver
-                    .lose_worker(worker, format!("worker {:?}: {reason}", self.name))
-                    .await;
+                if !is_dismissed {
+                    tracing::warn!(%worker, reason, "worker lost");
+                    // A driver that has ended needs not be told.
+                    let _ = self.driver.lose_worker(worker, reason).await;
+                }
+                self.leave(worker);
             }
+        }
+    }
+
+    fn leave(self, worker: WorkerId) {
+        if let Some(watcher) = &self.watcher {
+            watcher.lost(worker, &self.name);
         }
     }
 
@@ -121,6 +151,8 @@ async fn take_reports(
     driver: &DriverHandle,
     reports: &ReportSender,
     incoming: &mut Streaming<FromWorker>,
+    watcher: Option<&dyn WorkerWatcher>,
+    stays_with: Option<Generation>,
     pulse: Pulse,
 ) -> End {
     loop {
@@ -140,10 +172,15 @@ async fn take_reports(
         };
         match message.content {
             // What a beat is late about the next one makes good.
-            WorkerContent::Heartbeat | WorkerContent::Measurement(_) => {}
+            WorkerContent::Heartbeat => {}
+            WorkerContent::Measurement(measurement) => {
+                if let Some(watcher) = watcher {
+                    watcher.measured(reports.worker(), measurement);
+                }
+            }
             WorkerContent::Report(report) => {
                 let leads = generation(driver);
-                if message.generation != leads {
+                if message.generation != leads && stays_with != Some(message.generation) {
                     return End::Lost(Status::failed_precondition(format!(
                         "it reports to generation {} and generation {leads} leads",
                         message.generation

@@ -145,6 +145,9 @@ pub enum ClusterError {
     /// An executable cannot be described, or not with these arguments.
     #[error("{0}")]
     NotDescribed(String),
+    /// An executable refuses the arguments that it was given.
+    #[error("the executable refuses its arguments: {0}")]
+    ArgumentsRefused(String),
     /// What a job is to start from cannot be used.
     #[error("{0}")]
     Start(String),
@@ -192,9 +195,11 @@ impl ClusterError {
             | Self::NoTaskManager { .. } => ErrorKind::NotFound,
             Self::JobEnded { .. } | Self::KeyTaken { .. } | Self::ArtifactInUse { .. } => ErrorKind::Conflict,
             Self::ArtifactTooLarge { .. } => ErrorKind::TooLarge,
-            Self::DigestDiffers { .. } | Self::NotExecutable(_) | Self::NotDescribed(_) | Self::Start(_) => {
-                ErrorKind::Unusable
-            }
+            Self::DigestDiffers { .. }
+            | Self::NotExecutable(_)
+            | Self::NotDescribed(_)
+            | Self::ArgumentsRefused(_)
+            | Self::Start(_) => ErrorKind::Unusable,
             Self::TooMany { .. } => ErrorKind::Busy,
             Self::NoTaskManagers { .. } | Self::TaskManagerSilent { .. } | Self::NotReady(_) => {
                 ErrorKind::Unavailable
@@ -223,6 +228,7 @@ impl ClusterError {
             Self::DigestDiffers { .. } => "digest-differs",
             Self::NotExecutable(_) => "not-executable",
             Self::NotDescribed(_) => "not-described",
+            Self::ArgumentsRefused(_) => "arguments-refused",
             Self::Start(_) => "start-refused",
             Self::NoTaskManagers { .. } => "no-task-managers",
             Self::TaskManagerSilent { .. } => "task-manager-silent",
@@ -238,7 +244,7 @@ impl ClusterError {
             Self::Field { field, .. } => Some(field),
             Self::Id(invalid) => Some(invalid.of),
             Self::Start(_) => Some("savepointPath"),
-            Self::NotDescribed(_) => Some("programArgsList"),
+            Self::ArgumentsRefused(_) => Some("programArgsList"),
             _ => None,
         }
     }

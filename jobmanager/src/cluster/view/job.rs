@@ -1,9 +1,10 @@
 //! Jobs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use tidegate_driver::JobState;
+use tidegate_proto::JobEndKind;
 use utoipa::ToSchema;
 
 use super::{PlanView, VertexView};
@@ -193,4 +194,32 @@ pub struct JobDetails {
     pub status_counts: TaskCounts,
     /// Its plan.
     pub plan: PlanView,
+}
+
+impl fmt::Display for JobPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "CREATED",
+            Self::Deploying => "DEPLOYING",
+            Self::Running => "RUNNING",
+            Self::Restarting => "RESTARTING",
+            Self::Failing => "FAILING",
+            Self::Failed => "FAILED",
+            Self::Cancelling => "CANCELLING",
+            Self::Canceled => "CANCELED",
+            Self::Suspended => "SUSPENDED",
+            Self::Finished => "FINISHED",
+        })
+    }
+}
+
+impl From<JobEndKind> for JobPhase {
+    fn from(kind: JobEndKind) -> Self {
+        match kind {
+            JobEndKind::Finished => Self::Finished,
+            JobEndKind::Suspended => Self::Suspended,
+            JobEndKind::Canceled => Self::Canceled,
+            JobEndKind::Failed => Self::Failed,
+        }
+    }
 }

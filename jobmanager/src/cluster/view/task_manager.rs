@@ -51,6 +51,9 @@ pub struct TaskManagerWorker {
     pub worker: String,
     /// The job that it works for.
     pub job: String,
-    /// How many slots it takes.
-    pub slots: u32,
+    /// The memory that it uses, in bytes.
+    pub memory: u64,
+    /// What it uses of the machine's cores, in thousandths of one.
+    #[serde(rename = "cpu-millicores")]
+    pub cpu_millicores: u64,
 }

@@ -1,0 +1,56 @@
+//! All jobs that a job manager knows.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tidegate_core::{ArtifactId, JobId};
+
+use super::entry::JobEntry;
+use crate::cluster::error::ClusterError;
+
+/// All jobs, ended ones included. The lock is a leaf, held for a look-up.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    entries: Mutex<BTreeMap<JobId, Arc<JobEntry>>>,
+}
+
+impl Jobs {
+    /// Adds a job, unless one of its id is there; answers with the one that is there now.
+    pub(crate) fn add(&self, entry: Arc<JobEntry>) -> Arc<JobEntry> {
+        Arc::clone(self.lock().entry(entry.id().clone()).or_insert(entry))
+    }
+
+    pub(crate) fn find(&self, job: &JobId) -> Option<Arc<JobEntry>> {
+        self.lock().get(job).cloned()
+    }
+
+    /// A job that must be there.
+    pub(crate) fn get(&self, job: &JobId) -> Result<Arc<JobEntry>, ClusterError> {
+        self.find(job)
+            .ok_or_else(|| ClusterError::NoJob { job: job.clone() })
+    }
+
+    /// All, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<JobEntry>> {
+        let mut entries: Vec<_> = self.lock().values().cloned().collect();
+        entries.sort_by_key(|entry| entry.submitted_at_ms());
+        entries
+    }
+
+    /// The jobs that have not ended and run an executable.
+    pub(crate) fn running(&self, artifact: &ArtifactId) -> Vec<JobId> {
+        let entries = self.all();
+        entries
+            .iter()
+            .filter(|entry| entry.end().is_none() && entry.record().artifact == *artifact)
+            .map(|entry| entry.id().clone())
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<JobEntry>>> {
+        // Nothing under the lock leaves the map half changed.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
