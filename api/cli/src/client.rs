@@ -133,6 +133,11 @@ impl Client {
         self.read(self.call(call)?)
     }
 
+    /// Asks whether something holds, such as `readyz`; the words of the answer do not matter.
+    pub(crate) fn probe(&self, name: &str) -> Result<()> {
+        self.answer(&Call::get([name])).map(|_| ())
+    }
+
     /// A document as a `T`.
     pub(crate) fn read<T: DeserializeOwned>(&self, document: Value) -> Result<T> {
         serde_json::from_value(document)

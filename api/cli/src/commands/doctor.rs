@@ -102,7 +102,7 @@ fn examine(loaded: &Loaded<CliSettings>, findings: &mut Findings) {
         "address",
         Sound(format!("{address} ({})", loaded.origin("address"))),
     );
-    match client.call(&Call::get(["healthz"])) {
+    match client.probe("healthz") {
         Err(error @ Error::Unreachable { .. }) => {
             let advice =
                 "start it with `tidegate cluster start` or tidegate-jobmanager, or correct the address";
@@ -152,7 +152,7 @@ fn version(overview: &Overview) -> Finding {
 
 /// The job manager is ready once it has tried the store, conditional writes included, and has begun its generation.
 fn storage(client: &Client, overview: &Overview) -> Finding {
-    match client.call(&Call::get(["readyz"])) {
+    match client.probe("readyz") {
         Err(error @ Error::Problem(_)) => Broken {
             seen: format!("{}: {error}", overview.storage),
             advice: "see the job manager's log; the store must offer conditional writes and accept the credentials in \

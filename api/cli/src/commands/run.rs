@@ -9,7 +9,7 @@ use crate::{
     arguments::RunArguments,
     client::Call,
     documents::Submitted,
-    error::Result,
+    error::{Error, Result},
     exit_code::ExitCode,
     output::{Output, print},
 };
@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context, arguments: &RunArguments) -> Result<ExitCod
     } else {
         wait::patiently(context, || artifacts::upload(context, path))?
     };
-    let call = Call::post(["v1", "artifacts", &artifact, "run"], body(arguments))
+    let call = Call::post(["v1", "artifacts", &artifact, "run"], body(arguments)?)
         // Repeating the request after an answer that was lost yields the same job.
         .header("idempotency-key", key(arguments));
     let document = wait::patiently(context, || context.client.call(&call))?;
@@ -50,7 +50,7 @@ fn key(arguments: &RunArguments) -> String {
         .unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()))
 }
 
-fn body(arguments: &RunArguments) -> Value {
+fn body(arguments: &RunArguments) -> Result<Value> {
     let mut body = Map::new();
     let mut add = |name: &str, value: Value| body.insert(name.to_owned(), value);
     if !arguments.arguments.is_empty() {
@@ -66,14 +66,38 @@ fn body(arguments: &RunArguments) -> Value {
         add("allowNonRestoredState", json!(true));
     }
     if !arguments.settings.is_empty() {
-        let settings = arguments
-            .settings
-            .iter()
-            .map(|(key, value)| (key.clone(), setting(value)))
-            .collect();
+        let mut settings = Map::new();
+        for (key, text) in &arguments.settings {
+            insert(&mut settings, key, setting(text)).map_err(|key| {
+                Error::Usage(format!(
+                    "--set gives `{key}` a value of its own and keys below it"
+                ))
+            })?;
+        }
         add("settings", Value::Object(settings));
     }
-    Value::Object(body)
+    Ok(Value::Object(body))
+}
+
+/// Puts a value under a key with dots; the key at fault if it cannot have keys below it.
+fn insert<'a>(
+    settings: &mut Map<String, Value>,
+    key: &'a str,
+    value: Value,
+) -> std::result::Result<(), &'a str> {
+    let Some((section, below)) = key.split_once('.') else {
+        return match settings.insert(key.to_owned(), value) {
+            Some(Value::Object(_)) => Err(key),
+            _ => Ok(()),
+        };
+    };
+    match settings
+        .entry(section)
+        .or_insert_with(|| Value::Object(Map::new()))
+    {
+        Value::Object(settings) => insert(settings, below, value),
+        _ => Err(section),
+    }
 }
 
 /// Numbers and truth values as such, anything else as text.

@@ -115,7 +115,7 @@ fn programs_that_are_missing_are_named() {
 
 #[test]
 fn an_address_that_is_taken_is_refused() {
-    let script = Script::new().on("GET /healthz", json!({}));
+    let script = Script::new().on("GET /healthz", json!("healthz is no JSON"));
     let place = Place::new(WAITS, WAITS);
     let address = script_address(&script);
     place.start(&address).refused(2, "something answers at");
@@ -131,7 +131,7 @@ fn script_address(script: &Script) -> String {
 fn a_cluster_is_started_watched_and_ended() {
     let script = Script::new()
         .answer("GET /readyz", 503, problem("not-ready", 503, "it starts"))
-        .on("GET /readyz", json!({}))
+        .on("GET /readyz", json!("readyz is no JSON"))
         .on(
             "GET /v1/taskmanagers",
             json!({"taskmanagers": [{"id": "taskmanager-1"}]}),

@@ -110,6 +110,17 @@ fn the_command_line_makes_no_sense() {
         (vec!["run", "job", "-p", "0"], "0 is not in 1..=32768"),
         (vec!["run", "job", "--set", "x"], "expected a key and a value"),
         (
+            vec![
+                "run",
+                &"0".repeat(64),
+                "--set",
+                "restart=none",
+                "--set",
+                "restart.delay=1s",
+            ],
+            "`restart` a value of its own",
+        ),
+        (
             vec!["describe", "nothing"],
             "no job has the name or an id that begins with `nothing`",
         ),

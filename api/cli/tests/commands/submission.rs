@@ -65,7 +65,7 @@ fn an_executable_is_uploaded_and_run() {
             "programArgsList": ["--input", "a b"],
             "parallelism": 4,
             "savepointPath": "s3://b/s",
-            "settings": {"checkpoints.interval": "5s", "checkpoints.retained": 3},
+            "settings": {"checkpoints": {"interval": "5s", "retained": 3}},
         })
     );
     assert_eq!(runs[0].headers["idempotency-key"].len(), 32);

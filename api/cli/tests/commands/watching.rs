@@ -63,7 +63,7 @@ fn healthy(slots_available: u64, taskmanagers: u64) -> Script {
                           "storage": "s3://b/c"});
     let task_manager = json!({"id": "one", "version": env!("CARGO_PKG_VERSION")});
     Script::new()
-        .on("GET /healthz", json!({}))
+        .on("GET /healthz", json!("healthz is no JSON"))
         .on("GET /v1/overview", overview)
         .on("GET /v1/config", json!({"settings": {"rest": {}}}))
         .on("GET /v1/taskmanagers", json!({"taskmanagers": [task_manager]}))
@@ -75,7 +75,7 @@ fn healthy(slots_available: u64, taskmanagers: u64) -> Script {
 
 #[test]
 fn the_doctor_finds_a_healthy_cluster_sound() {
-    let script = healthy(2, 1).on("GET /readyz", json!({})).on(
+    let script = healthy(2, 1).on("GET /readyz", json!("readyz is no JSON")).on(
         &format!("GET /v1/jobs/{JOB}"),
         json!({"jid": JOB, "state": "RUNNING"}),
     );
@@ -114,7 +114,7 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
     }
 
     let ran = healthy(0, 0)
-        .on("GET /readyz", json!({}))
+        .on("GET /readyz", json!("readyz is no JSON"))
         .run(&["doctor", "-o", "json"]);
     assert_eq!(ran.code, 1);
     let document: Value = serde_json::from_str(&ran.out).unwrap();
@@ -126,11 +126,13 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
             .any(|check| check["check"] == "task managers" && check["finding"] == "broken")
     );
 
-    let script = Script::new().on("GET /healthz", json!({})).answer(
-        "GET /v1/overview",
-        401,
-        problem("unauthorized", 401, "send the token"),
-    );
+    let script = Script::new()
+        .on("GET /healthz", json!("healthz is no JSON"))
+        .answer(
+            "GET /v1/overview",
+            401,
+            problem("unauthorized", 401, "send the token"),
+        );
     let ran = script.run(&["doctor"]);
     assert_eq!(ran.code, 1);
     assert!(

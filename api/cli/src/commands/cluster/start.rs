@@ -92,7 +92,7 @@ fn prepare(arguments: &StartArguments, client: &Client) -> Result<PathBuf> {
             directory.display()
         )));
     }
-    match client.call(&Call::get(["healthz"])) {
+    match client.probe("healthz") {
         Err(Error::Unreachable { .. }) => Ok(directory),
         _ => Err(Error::Usage(format!(
             "something answers at {} already; choose another address with --address",
@@ -276,7 +276,7 @@ impl Log {
 }
 
 fn is_ready(client: &Client) -> Result<bool> {
-    match client.call(&Call::get(["readyz"])) {
+    match client.probe("readyz") {
         Ok(_) => Ok(true),
         Err(error) if error.may_pass() => Ok(false),
         Err(error) => Err(error),
