@@ -62,8 +62,8 @@ pub(super) enum Next<'a> {
 /// What is known about the row at the front.
 #[derive(Clone, Copy, Debug)]
 enum Front {
-    /// So many bytes have been looked at, and whether quotes are open there.
-    Searching { scanned: usize, quoted: bool },
+    /// So many bytes have been looked at.
+    Searching { scanned: usize, quotes: Quotes },
     /// It is so many bytes long, of which the last so many are its line break.
     Found {
         length: usize,
@@ -71,14 +71,31 @@ enum Front {
         breaks: u64,
     },
     /// It is too long. So many bytes of it were dropped after the prefix that is at the front.
-    Dropping { dropped: u64, quoted: bool, breaks: u64 },
+    Dropping {
+        dropped: u64,
+        quotes: Quotes,
+        breaks: u64,
+    },
     /// It is too long, and ends after so many dropped bytes and `tail` more behind the prefix.
     Dropped { dropped: u64, tail: usize, breaks: u64 },
 }
 
+/// The quotes of a row, as far as it has been looked at.
+#[derive(Clone, Copy, Debug)]
+struct Quotes {
+    are_open: bool,
+    /// How many line breaks were inside of quotes.
+    breaks: u64,
+}
+
+const NO_QUOTES: Quotes = Quotes {
+    are_open: false,
+    breaks: 0,
+};
+
 const SEARCHING: Front = Front::Searching {
     scanned: 0,
-    quoted: false,
+    quotes: NO_QUOTES,
 };
 
 /// Cuts bytes into rows and knows where in the input they are.
@@ -177,21 +194,21 @@ impl Framer {
             let bytes = &self.buffer[self.start..];
             match self.front {
                 Front::Found { .. } | Front::Dropped { .. } => return,
-                Front::Searching { scanned, quoted } => {
-                    match find_end(&bytes[scanned..], quoted, self.line_breaks) {
-                        Ok(found) => self.found(scanned + found + 1, true),
-                        Err(_) if self.ended && !bytes.is_empty() => self.found(bytes.len(), false),
-                        Err(quoted) => {
+                Front::Searching { scanned, mut quotes } => {
+                    match find_end(&bytes[scanned..], &mut quotes, self.line_breaks) {
+                        Some(found) => self.found(scanned + found + 1, quotes.breaks + 1),
+                        None if self.ended && !bytes.is_empty() => self.found(bytes.len(), quotes.breaks),
+                        None => {
                             self.front = Front::Searching {
                                 scanned: bytes.len(),
-                                quoted,
+                                quotes,
                             };
                             if bytes.len() <= self.limit + 2 {
                                 return;
                             }
                             self.front = Front::Dropping {
                                 dropped: 0,
-                                quoted,
+                                quotes,
                                 breaks: count_breaks(&bytes[..PREFIX_BYTES.min(self.limit)]),
                             };
                             self.drop_scanned();
@@ -201,12 +218,12 @@ impl Framer {
                 }
                 Front::Dropping {
                     dropped,
-                    quoted,
+                    mut quotes,
                     breaks,
                 } => {
                     let prefix = PREFIX_BYTES.min(self.limit);
-                    match find_end(&bytes[prefix..], quoted, self.line_breaks) {
-                        Ok(found) => {
+                    match find_end(&bytes[prefix..], &mut quotes, self.line_breaks) {
+                        Some(found) => {
                             let tail = found + 1;
                             let breaks = breaks + count_breaks(&bytes[prefix..prefix + tail]);
                             self.front = Front::Dropped {
@@ -215,7 +232,7 @@ impl Framer {
                                 breaks,
                             };
                         }
-                        Err(_) if self.ended => {
+                        None if self.ended => {
                             let tail = bytes.len() - prefix;
                             let breaks = breaks + count_breaks(&bytes[prefix..]);
                             self.front = Front::Dropped {
@@ -224,10 +241,10 @@ impl Framer {
                                 breaks,
                             };
                         }
-                        Err(quoted) => {
+                        None => {
                             self.front = Front::Dropping {
                                 dropped,
-                                quoted,
+                                quotes,
                                 breaks,
                             };
                             self.drop_scanned();
@@ -251,17 +268,15 @@ impl Framer {
         self.buffer.truncate(keep);
     }
 
-    fn found(&mut self, length: usize, terminated: bool) {
+    /// The row at the front is so many bytes long and holds so many line breaks, the one that ends it included.
+    fn found(&mut self, length: usize, breaks: u64) {
         let row = &self.buffer[self.start..self.start + length];
         let line_break = match row {
             [.., b'\r', b'\n'] => 2,
             [.., b'\n'] => 1,
-            [.., b'\r'] if !terminated => 1,
+            // The last row, which no line feed ends.
+            [.., b'\r'] => 1,
             _ => 0,
-        };
-        let breaks = match self.line_breaks {
-            LineBreaks::EndRows => u64::from(terminated),
-            LineBreaks::MayBeQuoted => count_breaks(row),
         };
         self.front = if length - line_break > self.limit {
             let prefix = PREFIX_BYTES.min(self.limit);
@@ -291,21 +306,21 @@ impl Framer {
     }
 }
 
-/// The position of the line break that ends a row, or whether quotes are open at the end of the bytes.
-fn find_end(bytes: &[u8], quoted: bool, line_breaks: LineBreaks) -> Result<usize, bool> {
+/// The position of the line break that ends a row, if it is there. `quotes` are those before these bytes, and after that
+/// those before that position.
+fn find_end(bytes: &[u8], quotes: &mut Quotes, line_breaks: LineBreaks) -> Option<usize> {
     match line_breaks {
-        LineBreaks::EndRows => memchr::memchr(b'\n', bytes).ok_or(false),
+        LineBreaks::EndRows => memchr::memchr(b'\n', bytes),
         LineBreaks::MayBeQuoted => {
-            let mut quoted = quoted;
             // A doubled quote closes and opens again: the state after both is right.
             for at in memchr::memchr2_iter(b'\n', b'"', bytes) {
                 match bytes[at] {
-                    b'"' => quoted = !quoted,
-                    _ if !quoted => return Ok(at),
-                    _ => {}
+                    b'"' => quotes.are_open = !quotes.are_open,
+                    _ if quotes.are_open => quotes.breaks += 1,
+                    _ => return Some(at),
                 }
             }
-            Err(quoted)
+            None
         }
     }
 }
