@@ -11,8 +11,9 @@
 //! Ids are checked before they come here, so that no name leads anywhere else.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -41,7 +42,12 @@ impl Directories {
         };
         // Workers are told paths and may be elsewhere.
         let root = std::path::absolute(root).map_err(failed(root))?;
-        fs::create_dir_all(&root).map_err(failed(&root))?;
+        // What is in there is executed and may be confidential: it is nobody else's.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&root)
+            .map_err(failed(&root))?;
         let lock_path = root.join("lock");
         let lock = File::create(&lock_path).map_err(failed(&lock_path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -195,6 +201,16 @@ mod tests {
         );
         drop(first);
         Directories::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn it_is_nobody_elses() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own");
+        let _directories = Directories::take(&own).unwrap();
+        let mode = fs::metadata(own).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]

@@ -25,6 +25,7 @@
 mod artifact;
 mod backoff;
 mod child;
+mod control_group;
 mod describe;
 mod directories;
 mod disk;
@@ -45,7 +46,8 @@ mod worker;
 pub use endpoint::MetricsEndpoint;
 pub use error::TaskManagerError;
 pub use options::{
-    ArtifactOptions, DescribeOptions, LinkOptions, LogOptions, TaskManagerOptions, WorkerOptions,
+    ArtifactOptions, DescribeOptions, LinkOptions, LogOptions, MemoryControl, TaskManagerOptions,
+    WorkerOptions,
 };
 pub use service::{Attachment, TaskManager, TaskManagerHandle};
 pub use settings::TaskManagerSettings;

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     artifact::{Artifact, ArtifactCache},
+    control_group::ControlGroups,
     directories::Directories,
     metrics::Metrics,
     options::TaskManagerOptions,
@@ -24,6 +25,8 @@ pub(crate) struct Node {
     pub(crate) options: TaskManagerOptions,
     pub(crate) directories: Directories,
     pub(crate) artifacts: ArtifactCache,
+    /// `None` where memory is only watched.
+    pub(crate) control_groups: Option<ControlGroups>,
     /// Who may ask an executable what it is.
     pub(crate) describing: Semaphore,
     pub(crate) metrics: Metrics,

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tidegate_core::TaskManagerId;
 use tidegate_proto::control::ClusterSecret;
 
@@ -66,6 +68,20 @@ pub struct WorkerOptions {
     pub reattach_timeout: Duration,
     /// The memory that a worker may have per slot, in bytes, if its order names no limit; `None` for as much as there is.
     pub memory_per_slot_bytes: Option<u64>,
+    /// Who keeps workers within their memory.
+    pub memory_control: MemoryControl,
+}
+
+/// Who keeps workers within their memory.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemoryControl {
+    /// The task manager, which looks at them several times a second.
+    #[default]
+    Watch,
+    /// The kernel as well, where the task manager's control group (version 2) is delegated to it. The process moves to
+    /// another group then.
+    Auto,
 }
 
 /// How much of what workers write is kept.
@@ -121,6 +137,7 @@ impl Default for WorkerOptions {
             stop_grace: Duration::from_secs(10),
             reattach_timeout: Duration::from_secs(60),
             memory_per_slot_bytes: None,
+            memory_control: MemoryControl::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ use tonic::transport::Endpoint;
 use crate::{
     artifact::ArtifactCache,
     backoff::Backoff,
+    control_group::ControlGroups,
     directories::Directories,
     disk::DiskUse,
     error::TaskManagerError,
@@ -23,7 +24,7 @@ use crate::{
     link::{Link, LinkError, endpoint},
     metrics::Metrics,
     node::{Node, OpenStorage},
-    options::TaskManagerOptions,
+    options::{MemoryControl, TaskManagerOptions},
     resources::ResourceSampler,
 };
 
@@ -111,6 +112,7 @@ impl TaskManager {
         };
         let node = Arc::new(Node {
             metrics: Metrics::new(&id, &options),
+            control_groups: control_groups(&id, options.workers.memory_control),
             id,
             describing: tokio::sync::Semaphore::new(options.describe.concurrency),
             directories,
@@ -357,6 +359,17 @@ fn check(options: &TaskManagerOptions) -> Result<(), TaskManagerError> {
         return refuse("the number of descriptions at a time", &0, "at least 1 is needed");
     }
     Ok(())
+}
+
+fn control_groups(id: &TaskManagerId, control: MemoryControl) -> Option<ControlGroups> {
+    match control {
+        MemoryControl::Watch => None,
+        MemoryControl::Auto => ControlGroups::take_own(id)
+            .inspect_err(|error| {
+                tracing::info!(reason = %error, "no control group is delegated; the memory of workers is watched");
+            })
+            .ok(),
+    }
 }
 
 fn host_name() -> String {

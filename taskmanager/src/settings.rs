@@ -13,7 +13,10 @@ use tidegate_settings::{ByteSize, Duration, Error, Loaded, LogSettings, Secret, 
 
 use crate::{
     memory,
-    options::{ArtifactOptions, DescribeOptions, LinkOptions, LogOptions, TaskManagerOptions, WorkerOptions},
+    options::{
+        ArtifactOptions, DescribeOptions, LinkOptions, LogOptions, MemoryControl, TaskManagerOptions,
+        WorkerOptions,
+    },
 };
 
 /// The task manager's settings.
@@ -76,6 +79,9 @@ pub struct WorkerSection {
     pub reattach_timeout: Duration,
     /// The most memory of a worker per slot that it has, if its job does not say otherwise. Without it there is no limit.
     pub memory_per_slot: Option<ByteSize>,
+    /// Who keeps workers within their memory: `watch` lets the task manager look at them several times a second, `auto`
+    /// lets the kernel do it as well where the task manager's control group (version 2) is delegated to it.
+    pub memory_control: MemoryControl,
 }
 
 /// Executables.
@@ -164,6 +170,7 @@ impl Default for WorkerSection {
             stop_grace: usual.stop_grace.into(),
             reattach_timeout: usual.reattach_timeout.into(),
             memory_per_slot: usual.memory_per_slot_bytes.map(ByteSize::bytes),
+            memory_control: MemoryControl::Auto,
         }
     }
 }
@@ -233,6 +240,7 @@ impl TaskManagerSettings {
                 stop_grace: settings.workers.stop_grace.into(),
                 reattach_timeout: settings.workers.reattach_timeout.into(),
                 memory_per_slot_bytes: settings.workers.memory_per_slot.map(ByteSize::get),
+                memory_control: settings.workers.memory_control,
             },
             logs: LogOptions {
                 file_bytes: settings.worker_logs.file_size.get(),

@@ -13,6 +13,7 @@ use super::command_line::{arguments, secret_variable};
 use crate::{
     artifact::Artifact,
     child,
+    control_group::WorkerGroup,
     log::{Capture, RotatedLog, capture},
     memory,
     node::{Node, OpenStorage},
@@ -107,11 +108,30 @@ impl Supervisor {
         };
         // Nobody listens only if everything is about to end.
         let _ = self.started.send(started).await;
-        let end = self.watch(&mut child).await;
+        let group = self.limit(process_id);
+        let mut end = self.watch(&mut child).await;
+        if let Some(group) = &group {
+            end = group.explain(end);
+        }
         Ending {
             end,
             last_words: captured.finish().await,
         }
+    }
+
+    /// Lets the kernel limit the worker's memory, where it can.
+    fn limit(&self, process_id: u32) -> Option<WorkerGroup> {
+        let groups = self.node.control_groups.as_ref()?;
+        let limit = self.memory_limit_bytes()?;
+        let limited = groups.group(&self.start.worker, limit).and_then(|group| {
+            group.take_in(process_id)?;
+            Ok(group)
+        });
+        limited
+            .inspect_err(|error| {
+                tracing::warn!(%error, worker = %self.start.worker, "the kernel cannot limit a worker's memory, which is watched");
+            })
+            .ok()
     }
 
     async fn watch(&mut self, child: &mut Child) -> WorkerEnd {

@@ -218,9 +218,9 @@ impl Session {
     /// Why the task manager leaves.
     pub(crate) async fn farewell(&mut self) -> String {
         loop {
-            match self.hear().await.expect("it says why it leaves") {
-                Content::Leaving { reason } => return reason,
-                _ => {}
+            let said = self.hear().await.expect("it says why it leaves");
+            if let Content::Leaving { reason } = said {
+                return reason;
             }
         }
     }
