@@ -11,12 +11,12 @@ use std::{
 };
 
 use tidegate_core::{
-    JobId, Severity,
+    JobId, Severity, TaskManagerId, WorkerName,
     control::{WorkerOrder, WorkerReport},
 };
 use tidegate_driver::{
-    Driver, DriverError, DriverGone, DriverHandle, JobDescription, JobStatus, JobStore, ORDER_CAPACITY,
-    Outcome, ReportSender, SavepointInfo, SavepointRequestError,
+    Driver, DriverError, DriverGone, DriverHandle, JobDescription, JobStatus, JobStore, Newcomer,
+    ORDER_CAPACITY, Outcome, ReportSender, SavepointInfo, SavepointRequestError,
 };
 use tidegate_worker::{JobProgram, TaskMetricsEntry, Worker, WorkerError, WorkerMetrics, WorkerOptions};
 use tokio::{
@@ -264,7 +264,8 @@ async fn run(
     let driver = tokio::spawn(driver.run());
     let status = handle.status();
     let (mut workers, mut metrics) = (JoinSet::new(), Vec::new());
-    for _ in 0..options.workers {
+    let embedded = TaskManagerId::parse("embedded").expect("letters are a valid id");
+    for number in 0..options.workers {
         let worker = Worker::bind(
             worker_options(&options, &store),
             Arc::clone(&program),
@@ -273,9 +274,13 @@ async fn run(
         .map_err(Error::Worker)?;
         metrics.push(worker.metrics());
         let (orders, inbox) = mpsc::channel(ORDER_CAPACITY);
-        let attached = handle
-            .attach_worker(options.slots, worker.data_address(), orders)
-            .await;
+        let newcomer = Newcomer {
+            name: WorkerName::of(&embedded, number.into()),
+            slots: options.slots,
+            data: worker.data_address(),
+            running: None,
+        };
+        let attached = handle.attach_worker(newcomer, orders).await;
         // A driver that has ended already says why itself.
         if let Ok((_, reports)) = attached {
             workers.spawn(work(worker, inbox, reports, handle.clone()));

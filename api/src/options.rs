@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate_core::Faults;
-use tidegate_driver::DriverOptions;
+use tidegate_driver::{DriverOptions, RequirementSetting};
 
 pub use tidegate_driver::{CheckpointSettings, JobStore, RestartSettings, StartSetting};
 
@@ -156,7 +156,8 @@ impl RunOptions {
     pub(crate) fn driver(&self) -> DriverOptions {
         DriverOptions {
             start: self.start.clone(),
-            expected_workers: self.workers,
+            requirement: RequirementSetting::Workers(self.workers),
+            adoption: None,
             checkpoints: self.checkpoints.clone(),
             restart: self.restart.clone(),
             allow_non_restored_state: self.allow_non_restored_state,

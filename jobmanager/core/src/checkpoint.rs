@@ -133,7 +133,10 @@ impl Coordinator {
             Wanted::Suspend { savepoint: None, .. } => Some(BarrierKind::Suspend),
             Wanted::Cancel { .. } => None,
             Wanted::Run if !self.savepoints.is_empty() => Some(BarrierKind::Savepoint),
-            Wanted::Run => (running.ended == running.members).then_some(BarrierKind::Checkpoint),
+            Wanted::Run => {
+                let wanted = self.checkpoint_requested || running.ended == running.members;
+                wanted.then_some(BarrierKind::Checkpoint)
+            }
         }
     }
 
@@ -154,6 +157,7 @@ impl Coordinator {
             _ => return,
         };
         let members = running.members.clone();
+        self.checkpoint_requested = false;
         let savepoint = match (kind, &mut self.wanted) {
             (BarrierKind::Savepoint, _) => self.savepoints.pop_front(),
             (BarrierKind::SuspendWithSavepoint, Wanted::Suspend { savepoint, .. }) => savepoint.clone(),

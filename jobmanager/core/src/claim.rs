@@ -52,7 +52,12 @@ impl Coordinator {
         });
     }
 
-    fn order_commit(&mut self, members: &BTreeSet<WorkerId>, checkpoint: CheckpointId, epoch: Epoch) {
+    pub(crate) fn order_commit(
+        &mut self,
+        members: &BTreeSet<WorkerId>,
+        checkpoint: CheckpointId,
+        epoch: Epoch,
+    ) {
         let order = WorkerOrder::Commit {
             attempt: self.attempt,
             checkpoint,
@@ -63,7 +68,7 @@ impl Coordinator {
 
     pub(crate) fn epoch_claimed(&mut self, now: ProcessingTime, epoch: Epoch) {
         match std::mem::replace(&mut self.phase, Phase::Created(Opening::New)) {
-            Phase::Created(Opening::Claiming(tail)) if tail.record.epoch == epoch => self.opened(*tail),
+            Phase::Created(Opening::Claiming(tail)) if tail.record.epoch == epoch => self.opened(now, *tail),
             Phase::Running(mut running) => match running.checkpointing {
                 Checkpointing::Claiming { candidate, record } if record.epoch == epoch => {
                     let trigger = candidate.trigger.clone();

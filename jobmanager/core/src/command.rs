@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tidegate_core::{
-    CheckpointId, Epoch, Generation, Lineage, WorkerId,
+    Attempt, CheckpointId, Epoch, Generation, Lineage, WorkerId,
     control::{Manifest, WorkerOrder},
     epoch::{EpochRecord, ManifestReference},
 };
 
-use crate::{event::RequestId, status::Outcome};
+use crate::{event::RequestId, newcomer::NewcomerError, status::Outcome};
 
 /// A savepoint, as whoever asked for it is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -138,6 +138,18 @@ pub enum Notice {
         /// After how long, in milliseconds.
         delay_ms: u64,
     },
+    /// Tasks that outlived the former coordinator are gone on with.
+    Adopted {
+        /// Their attempt.
+        attempt: Attempt,
+        /// How many workers have them.
+        workers: usize,
+    },
+    /// Tasks that outlived the former coordinator are stopped, and deployed anew.
+    NotAdopted {
+        /// Why.
+        reason: String,
+    },
     /// An older leader's checkpoint came first; the job begins again from it.
     Overtaken {
         /// The epoch that it took.
@@ -194,6 +206,20 @@ pub enum Command {
         epoch: Epoch,
         /// What to copy.
         manifest: Arc<Manifest>,
+    },
+    /// A worker is one of the job's from now on.
+    Seat {
+        /// The request that it came with.
+        request: RequestId,
+        /// Its number.
+        worker: WorkerId,
+    },
+    /// A worker is not let in.
+    Refuse {
+        /// The request that it came with.
+        request: RequestId,
+        /// Why.
+        reason: NewcomerError,
     },
     /// Give a worker an order.
     Send {

@@ -6,9 +6,9 @@ use std::{
 };
 
 use tidegate_core::{
-    Attempt, CheckpointId, Epoch, Generation, Lineage, OperatorUid, ProcessingTime, TaskError, TaskId,
-    WorkerId,
-    control::{Manifest, WorkerAddress, WorkerOrder, WorkerReport},
+    Attempt, AttemptPhase, CheckpointId, Epoch, Generation, Lineage, OperatorUid, ProcessingTime, TaskError,
+    TaskId, WorkerId, WorkerName,
+    control::{Manifest, WorkerOrder, WorkerReport},
     epoch::EpochRecord,
 };
 
@@ -16,8 +16,9 @@ use crate::{
     checkpoint::{Candidate, Checkpointing},
     command::{Command, Notice, SavepointError},
     event::{Event, RequestId, Tail},
+    newcomer::{Attached, Before, NewcomerError, Seat},
     opening::Opening,
-    options::CoordinatorOptions,
+    options::{CoordinatorOptions, Requirement},
     restart::RestartHistory,
     status::{
         CHECKPOINT_FAILURE_HISTORY, CheckpointFailure, CheckpointStatistics, EXCEPTION_HISTORY,
@@ -34,11 +35,20 @@ pub struct Coordinator {
     pub(crate) phase: Phase,
     pub(crate) wanted: Wanted,
     /// All attached workers, whether or not they have a part in the current attempt.
-    pub(crate) workers: BTreeMap<WorkerId, WorkerAddress>,
+    pub(crate) workers: BTreeMap<WorkerId, Attached>,
+    pub(crate) next_worker: WorkerId,
+    /// The seats of the current attempt, or of the last one.
+    pub(crate) seats: Vec<WorkerId>,
+    /// The same, for people.
+    pub(crate) shown_seats: Arc<[Seat]>,
+    /// Until when workers that still run something of before are waited for.
+    pub(crate) adoption_deadline: ProcessingTime,
     /// The tasks of the current attempt.
     pub(crate) tasks: BTreeSet<TaskId>,
     pub(crate) generation: Option<Generation>,
     pub(crate) attempt: Attempt,
+    /// The last attempt that this coordinator has deployed: not the current one while that is adopted.
+    pub(crate) last_deployed: Attempt,
     pub(crate) lineage: Lineage,
     /// Whether a record of this coordinator is in the chain: from then on it resumes, however it was told to start.
     pub(crate) established: bool,
@@ -50,6 +60,8 @@ pub struct Coordinator {
     pub(crate) consecutive_failures: u32,
     pub(crate) restarts: RestartHistory,
     pub(crate) savepoints: VecDeque<(RequestId, String)>,
+    /// Whether somebody wants a checkpoint before its time.
+    pub(crate) checkpoint_requested: bool,
     pub(crate) exports: Vec<Export>,
     pub(crate) statistics: Statistics,
     pub(crate) commands: Vec<Command>,
@@ -153,6 +165,18 @@ impl Statistics {
         }
         self.checkpoint_failures.push_back(failure);
     }
+
+    /// Adds how a process ended to what is remembered of its loss, if that is.
+    pub(crate) fn explain_loss(&mut self, name: &WorkerName, reason: &str) -> bool {
+        let mut latest_first = self.exceptions.iter_mut().rev();
+        let loss = latest_first.find(|record| record.host.as_ref() == Some(name));
+        if let Some(record) = loss {
+            record.cause = format!("{}; {reason}", record.cause);
+            self.last_cause = Some(record.cause.clone());
+            return true;
+        }
+        false
+    }
 }
 
 impl Coordinator {
@@ -165,9 +189,14 @@ impl Coordinator {
             phase: Phase::Created(Opening::New),
             wanted: Wanted::Run,
             workers: BTreeMap::new(),
+            next_worker: WorkerId(0),
+            seats: Vec::new(),
+            shown_seats: Arc::from([]),
+            adoption_deadline: ProcessingTime(i64::MIN),
             tasks: BTreeSet::new(),
             generation: None,
             attempt: Attempt(0),
+            last_deployed: Attempt(0),
             lineage: options.fresh_lineage.clone(),
             established: false,
             links: Vec::new(),
@@ -177,6 +206,7 @@ impl Coordinator {
             consecutive_failures: 0,
             restarts: RestartHistory::new(options.restart.clone(), options.seed),
             savepoints: VecDeque::new(),
+            checkpoint_requested: false,
             exports: Vec::new(),
             statistics: Statistics::default(),
             commands: Vec::new(),
@@ -193,9 +223,14 @@ impl Coordinator {
             return std::mem::take(&mut self.commands);
         }
         match event {
-            Event::Started => self.begin(),
+            Event::Started => self.begin(now),
             Event::Wakeup => {}
-            Event::WorkerAttached(worker) => self.attach(now, worker),
+            Event::WorkerAttached { request, newcomer } => self.attach(now, request, *newcomer),
+            Event::WorkerGone {
+                name,
+                reason,
+                severity,
+            } => self.worker_gone(now, &name, &reason, severity),
             Event::WorkerLost { worker, reason } => self.lose_worker(now, worker, &reason),
             Event::Reported { worker, report } => self.report(now, worker, report),
             Event::ChainRead(chain) => self.chain_read(now, *chain),
@@ -214,6 +249,7 @@ impl Coordinator {
             Event::SuspendRequested { request, savepoint } => {
                 self.request_suspend(request, savepoint);
             }
+            Event::CheckpointRequested => self.checkpoint_requested = true,
             Event::CancelRequested => self.cancel(now),
         }
         self.pass_time(now);
@@ -227,7 +263,8 @@ impl Coordinator {
             Phase::Stopping {
                 deadline, waiting, ..
             } => (!waiting.is_empty()).then_some(*deadline),
-            Phase::Restarting { at } => self.has_workers().then_some(*at),
+            Phase::Restarting { at } => self.has_room().then_some(*at),
+            Phase::Created(Opening::Settling) => self.settling_wakeup(),
             Phase::Created(_) | Phase::Deploying { .. } | Phase::Resolving { .. } | Phase::Terminated(_) => {
                 None
             }
@@ -259,6 +296,7 @@ impl Coordinator {
             outcome,
             attempt: self.attempt,
             generation: self.generation,
+            seats: self.shown_seats.clone(),
             lineage: self.lineage.clone(),
             epoch: self.tail_epoch(),
             committed: self.committed,
@@ -297,7 +335,7 @@ impl Coordinator {
     }
 
     fn report(&mut self, now: ProcessingTime, worker: WorkerId, report: WorkerReport) {
-        if report.attempt() != self.attempt || !self.workers.contains_key(&worker) {
+        if self.is_of_before(worker, &report) || report.attempt() != self.attempt {
             return;
         }
         match report {
@@ -339,13 +377,71 @@ impl Coordinator {
             }
             Phase::Resolving { .. } => self.expire_cancel(now),
             Phase::Stopping { .. } => self.expire_stop(now),
-            Phase::Restarting { at } if *at <= now && self.has_workers() => self.deploy(),
+            Phase::Created(Opening::Settling) => self.settle(now),
+            Phase::Restarting { at } if *at <= now && self.has_room() => self.deploy(),
             _ => {}
         }
     }
 
-    pub(crate) fn has_workers(&self) -> bool {
-        self.workers.len() >= usize::try_from(self.options.expected_workers.max(1)).unwrap_or(usize::MAX)
+    /// Whether enough workers can be given tasks.
+    pub(crate) fn has_room(&self) -> bool {
+        self.suffices(|worker| worker.is_ready())
+    }
+
+    /// Whether those workers that count are what the job waits for.
+    pub(crate) fn suffices(&self, counts: impl Fn(&Attached) -> bool) -> bool {
+        let counted = || self.workers.values().filter(|worker| counts(worker));
+        match self.options.requirement {
+            Requirement::Workers(workers) => {
+                counted().count() >= usize::try_from(workers.max(1)).unwrap_or(usize::MAX)
+            }
+            Requirement::Slots(slots) => {
+                counted().map(|worker| worker.address.slots).sum::<u32>() >= slots.max(1)
+            }
+        }
+    }
+
+    /// What a worker says about what it ran before it came, if it does.
+    fn is_of_before(&mut self, worker: WorkerId, report: &WorkerReport) -> bool {
+        let Some(attached) = self.workers.get_mut(&worker) else {
+            return true;
+        };
+        match (&mut attached.before, report) {
+            (Before::Nothing, _) => return false,
+            (Before::Dismissed(before), WorkerReport::Stopped { attempt }) if before == attempt => {
+                attached.before = Before::Nothing;
+            }
+            (Before::Candidate(running), WorkerReport::Failed { attempt, .. })
+                if running.attempt == *attempt =>
+            {
+                running.phase = AttemptPhase::Broken;
+            }
+            (Before::Candidate(running), WorkerReport::Ended { attempt })
+                if running.attempt == *attempt && running.phase == AttemptPhase::Running =>
+            {
+                running.phase = AttemptPhase::Ended;
+            }
+            _ => {}
+        }
+        true
+    }
+
+    pub(crate) fn set_seats(&mut self, seats: Vec<WorkerId>) {
+        let named = seats.iter().filter_map(|worker| {
+            let attached = self.workers.get(worker)?;
+            Some(Seat {
+                worker: *worker,
+                name: attached.name.clone(),
+            })
+        });
+        self.shown_seats = named.collect();
+        self.seats = seats;
+    }
+
+    /// A worker that something happened on.
+    pub(crate) fn host(&self, worker: WorkerId) -> Option<Seat> {
+        let name = self.workers.get(&worker)?.name.clone();
+        Some(Seat { worker, name })
     }
 
     pub(crate) fn tail_epoch(&self) -> Option<Epoch> {
@@ -374,7 +470,7 @@ impl Coordinator {
         }));
     }
 
-    pub(crate) fn remember(&mut self, now: ProcessingTime, worker: Option<WorkerId>, cause: String) {
+    pub(crate) fn remember(&mut self, now: ProcessingTime, host: Option<Seat>, cause: String) {
         if self.statistics.exceptions.len() == EXCEPTION_HISTORY {
             self.statistics.exceptions.pop_front();
         }
@@ -382,7 +478,8 @@ impl Coordinator {
         self.statistics.exceptions.push_back(ExceptionRecord {
             at: now,
             attempt: self.attempt,
-            worker,
+            worker: host.as_ref().map(|host| host.worker),
+            host: host.map(|host| host.name),
             cause,
         });
     }
@@ -417,15 +514,21 @@ impl Coordinator {
     }
 
     fn refuse_after_the_end(&mut self, event: Event) {
+        let state = self.state().to_string();
         let (request, name) = match event {
             Event::SavepointRequested { request, name }
             | Event::SuspendRequested {
                 request,
                 savepoint: Some(name),
             } => (request, name),
+            Event::WorkerAttached { request, newcomer } => {
+                let name = newcomer.name;
+                let reason = NewcomerError::JobEnded { name, state };
+                self.commands.push(Command::Refuse { request, reason });
+                return;
+            }
             _ => return,
         };
-        let state = self.state().to_string();
         self.commands.push(Command::Answer {
             request,
             result: Err(SavepointError::NotRunning { name, state }),

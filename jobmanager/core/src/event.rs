@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use tidegate_core::{
-    CheckpointId, Epoch, Generation, WorkerId,
-    control::{Manifest, WorkerAddress, WorkerReport},
+    CheckpointId, Epoch, Generation, Severity, WorkerId, WorkerName,
+    control::{Manifest, WorkerReport},
     epoch::{EpochRecord, ManifestReference},
 };
 
-use crate::command::{SavepointError, SavepointInfo};
+use crate::{
+    command::{SavepointError, SavepointInfo},
+    newcomer::Newcomer,
+};
 
 /// Ties an answer to the request it is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -56,14 +59,29 @@ pub enum Event {
     Started,
     /// The time that [`Coordinator::next_wakeup`](crate::Coordinator::next_wakeup) named has come.
     Wakeup,
-    /// A worker has come.
-    WorkerAttached(WorkerAddress),
+    /// A worker has come; answered by [`Command::Seat`](crate::Command::Seat) or [`Command::Refuse`](crate::Command::Refuse).
+    WorkerAttached {
+        /// For the answer.
+        request: RequestId,
+        /// Who.
+        newcomer: Box<Newcomer>,
+    },
     /// A worker is gone and all its tasks with it.
     WorkerLost {
         /// Which.
         worker: WorkerId,
         /// How it is known.
         reason: String,
+    },
+    /// A worker's process has ended, as whoever watches it says: before its connection is known to be broken, or after, or
+    /// without that it ever attached.
+    WorkerGone {
+        /// Which.
+        name: WorkerName,
+        /// How: exit status and last words.
+        reason: String,
+        /// Whether the job may go on with another.
+        severity: Severity,
     },
     /// A worker has said something.
     Reported {
@@ -141,6 +159,8 @@ pub enum Event {
         /// What to call the savepoint, if one is wanted.
         savepoint: Option<String>,
     },
+    /// Somebody asks for a checkpoint before its time; the status tells when it is claimed.
+    CheckpointRequested,
     /// Somebody asks to cancel the job.
     CancelRequested,
 }

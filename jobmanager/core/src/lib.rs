@@ -12,29 +12,32 @@
 //!    └── (a claim was lost to an older leader)  └────▶ Failing ──▶ Failed
 //! ```
 
+mod adoption;
 mod aftermath;
 mod assembly;
 mod checkpoint;
 mod claim;
-mod cluster;
+pub mod cluster;
 mod command;
 mod coordinator;
 mod event;
+mod newcomer;
 mod opening;
 mod options;
 mod overdue;
 mod restart;
 mod retention;
 mod running;
+mod seating;
 mod status;
 mod stopping;
 
 pub use assembly::AssemblyError;
-pub use cluster::{
-    Admission, Cluster, ClusterCommand, ClusterEvent, ClusterOptions, HostedWorker, Shortage, SlotUse,
-};
 pub use command::{CollectionPlan, Command, Notice, SavepointError, SavepointInfo};
 pub use coordinator::Coordinator;
 pub use event::{Chain, Event, RequestId, StoreStep, Tail};
-pub use options::{CheckpointOptions, CoordinatorOptions, JobDescription, RestartStrategy, StartMode};
+pub use newcomer::{Newcomer, NewcomerError, Seat};
+pub use options::{
+    CheckpointOptions, CoordinatorOptions, JobDescription, Requirement, RestartStrategy, StartMode,
+};
 pub use status::{CheckpointFailure, CheckpointStatistics, ExceptionRecord, JobState, JobStatus, Outcome};

@@ -1,10 +1,10 @@
 //! The way from nothing to deployed tasks: read the chain, lead, seal what was before, deploy.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tidegate_core::{
     Attempt, Epoch, Generation, Lineage, ProcessingTime, WorkerId,
-    control::{Deployment, Manifest, Placement, WorkerAddress, WorkerOrder},
+    control::{Deployment, Manifest, WorkerAddress, WorkerOrder},
     epoch::{EpochKind, EpochRecord, ManifestReference},
     plan::ExecutionPlan,
 };
@@ -15,6 +15,7 @@ use crate::{
     event::{Chain, StoreStep, Tail},
     options::StartMode,
     retention,
+    seating::seat,
     status::Outcome,
 };
 
@@ -28,11 +29,14 @@ pub(crate) enum Opening {
     Importing,
     /// A seal or a start is being claimed.
     Claiming(Box<Tail>),
+    /// The chain is sealed; workers that still run something are waited for, or room for a deployment.
+    Settling,
 }
 
 impl Coordinator {
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, now: ProcessingTime) {
         if matches!(self.phase, Phase::Created(Opening::New)) {
+            self.adoption_deadline = now.after(self.options.adoption.unwrap_or_default());
             self.read_chain();
         }
     }
@@ -40,13 +44,6 @@ impl Coordinator {
     pub(crate) fn read_chain(&mut self) {
         self.phase = Phase::Created(Opening::Reading);
         self.commands.push(Command::ReadChain);
-    }
-
-    pub(crate) fn attach(&mut self, now: ProcessingTime, worker: WorkerAddress) {
-        self.workers.insert(worker.worker, worker);
-        if matches!(self.phase, Phase::Created(Opening::AwaitingWorkers)) {
-            self.open(now);
-        }
     }
 
     pub(crate) fn chain_read(&mut self, now: ProcessingTime, chain: Chain) {
@@ -87,7 +84,7 @@ impl Coordinator {
     }
 
     /// Whether the tail is what the job goes on from.
-    fn resumes(&self) -> bool {
+    pub(crate) fn resumes(&self) -> bool {
         self.established || self.options.start == StartMode::Resume
     }
 
@@ -120,8 +117,9 @@ impl Coordinator {
     }
 
     /// Goes on once enough workers are there.
-    fn open(&mut self, now: ProcessingTime) {
-        if !self.has_workers() {
+    pub(crate) fn open(&mut self, now: ProcessingTime) {
+        // Whether those that still run something can be given tasks is decided when the chain is sealed.
+        if !self.suffices(|_| true) {
             return;
         }
         match self.generation {
@@ -143,6 +141,7 @@ impl Coordinator {
         }
         self.generation = Some(generation);
         self.attempt = first_attempt(generation);
+        self.last_deployed = self.attempt;
         self.take_over(now);
     }
 
@@ -158,7 +157,7 @@ impl Coordinator {
                     let record = self.next_record(now, EpochKind::Seal, lineage, reference);
                     self.claim_opening(record, tail.manifest);
                 }
-                None => self.deploy(),
+                None => self.settle(now),
             }
             return;
         }
@@ -180,7 +179,7 @@ impl Coordinator {
                 let record = self.next_record(now, EpochKind::Start, lineage, None);
                 self.claim_opening(record, None);
             }
-            StartMode::Fresh | StartMode::Resume => self.deploy(),
+            StartMode::Fresh | StartMode::Resume => self.settle(now),
         }
     }
 
@@ -230,9 +229,9 @@ impl Coordinator {
     }
 
     /// The seal or start is in the chain.
-    pub(crate) fn opened(&mut self, tail: Tail) {
+    pub(crate) fn opened(&mut self, now: ProcessingTime, tail: Tail) {
         self.append(tail);
-        self.deploy();
+        self.settle(now);
     }
 
     /// Makes a claimed record the tail, and forgets what lies below its floor.
@@ -271,9 +270,9 @@ impl Coordinator {
         });
     }
 
-    /// Puts tasks in place on all workers, as of the tail.
+    /// Puts tasks in place on workers that have nothing else to do, as of the tail.
     pub(crate) fn deploy(&mut self) {
-        let Some(attempt) = next_attempt(self.attempt) else {
+        let Some(attempt) = next_attempt(self.last_deployed) else {
             let cause = format!(
                 "the job was restarted {} times under one leader, which is all there are numbers for; start it again",
                 MAX_ATTEMPTS
@@ -282,8 +281,13 @@ impl Coordinator {
             return;
         };
         self.attempt = attempt;
-        let workers: Vec<WorkerAddress> = self.workers.values().cloned().collect();
-        let slots = workers.iter().map(|worker| worker.slots).sum::<u32>().max(1);
+        self.last_deployed = attempt;
+        let ready = self.workers.values().filter(|worker| worker.is_ready());
+        let mut workers: Vec<WorkerAddress> = ready.map(|worker| worker.address.clone()).collect();
+        self.set_seats(seat(&self.seats, &workers, self.options.requirement));
+        let members: BTreeSet<WorkerId> = self.seats.iter().copied().collect();
+        workers.retain(|worker| members.contains(&worker.worker));
+        let slots = u32::try_from(self.seats.len()).unwrap_or(u32::MAX).max(1);
         let parallelism = self.options.description.default_parallelism.unwrap_or(slots);
         self.tasks = ExecutionPlan::expand(&self.options.description.graph, parallelism)
             .tasks()
@@ -295,12 +299,11 @@ impl Coordinator {
             attempt: self.attempt,
             graph_fingerprint: self.graph_fingerprint,
             default_parallelism: parallelism,
-            seats: Placement::new(&workers).seats().collect(),
+            seats: self.seats.clone(),
             workers,
             restore: self.restored_manifest().cloned(),
             allow_non_restored_state: self.options.allow_non_restored_state,
         };
-        let members: std::collections::BTreeSet<WorkerId> = self.workers.keys().copied().collect();
         self.send_all(&members, &WorkerOrder::Deploy(Box::new(deployment)));
         self.phase = Phase::Deploying {
             waiting: members.clone(),

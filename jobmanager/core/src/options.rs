@@ -31,6 +31,15 @@ pub enum StartMode {
     },
 }
 
+/// What must be attached before tasks are deployed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Requirement {
+    /// So many workers, whatever slots they have; tasks are spread over all that are there.
+    Workers(u32),
+    /// So many slots, on any number of workers; tasks are spread over exactly so many.
+    Slots(u32),
+}
+
 /// When checkpoints are taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckpointOptions {
@@ -100,7 +109,7 @@ pub enum RestartStrategy {
 impl Default for RestartStrategy {
     fn default() -> Self {
         Self::ExponentialDelay {
-            initial: Duration::from_millis(200),
+            initial: Duration::from_millis(50),
             max: Duration::from_secs(60),
             multiplier: 2.0,
             jitter: 0.1,
@@ -121,8 +130,11 @@ pub struct CoordinatorOptions {
     pub fresh_lineage: Lineage,
     /// From where to start.
     pub start: StartMode,
-    /// How many workers to wait for before deploying.
-    pub expected_workers: u32,
+    /// What to wait for before deploying.
+    pub requirement: Requirement,
+    /// For how long workers that still run what a coordinator before this one deployed are waited for, to be gone on with;
+    /// `None` begins anew at once.
+    pub adoption: Option<Duration>,
     /// When to take checkpoints.
     pub checkpoints: CheckpointOptions,
     /// When to restart.

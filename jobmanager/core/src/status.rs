@@ -1,10 +1,13 @@
 //! What a job looks like from outside.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tidegate_core::{
     Attempt, BarrierKind, CheckpointId, Epoch, Generation, Lineage, ProcessingTime, TaskError, WorkerId,
+    WorkerName,
 };
+
+use crate::newcomer::Seat;
 
 /// How many exceptions are remembered.
 pub(crate) const EXCEPTION_HISTORY: usize = 32;
@@ -161,8 +164,10 @@ pub struct ExceptionRecord {
     pub at: ProcessingTime,
     /// In which attempt.
     pub attempt: Attempt,
-    /// On which worker, if on one.
+    /// On which worker, if on one that was attached.
     pub worker: Option<WorkerId>,
+    /// The name of that worker's process, which tells its task manager.
+    pub host: Option<WorkerName>,
     /// What.
     pub cause: String,
 }
@@ -178,6 +183,8 @@ pub struct JobStatus {
     pub attempt: Attempt,
     /// The term of leadership, once there is one.
     pub generation: Option<Generation>,
+    /// The seats of the attempt, in order: task *i* of every vertex runs in seat *i* modulo their number.
+    pub seats: Arc<[Seat]>,
     /// The identity of the run's output.
     pub lineage: Lineage,
     /// The tail of the chain.

@@ -8,6 +8,7 @@ use crate::{
     checkpoint::Checkpointing,
     command::Notice,
     coordinator::{AfterStop, Coordinator, ExportStage, Phase, Wanted},
+    newcomer::Seat,
     opening::Opening,
     restart::Verdict,
     status::Outcome,
@@ -16,10 +17,11 @@ use crate::{
 impl Coordinator {
     pub(crate) fn task_failed(&mut self, now: ProcessingTime, worker: WorkerId, error: TaskError) {
         let cause = error.to_string();
+        let host = self.host(worker);
         match error.severity {
-            Severity::Restart => self.attempt_failed(now, Some(worker), cause),
+            Severity::Restart => self.attempt_failed(now, host, cause),
             Severity::FailJob => {
-                self.remember(now, Some(worker), cause.clone());
+                self.remember(now, host, cause.clone());
                 let task = Some(error);
                 self.end_attempt(now, AfterStop::Fail { cause, task });
             }
@@ -27,6 +29,7 @@ impl Coordinator {
     }
 
     pub(crate) fn lose_worker(&mut self, now: ProcessingTime, worker: WorkerId, reason: &str) {
+        let host = self.host(worker);
         if self.workers.remove(&worker).is_none() {
             return;
         }
@@ -48,13 +51,13 @@ impl Coordinator {
             Phase::Created(_) | Phase::Restarting { .. } | Phase::Terminated(_) => false,
         };
         if was_member {
-            self.attempt_failed(now, Some(worker), format!("worker {worker} is lost: {reason}"));
+            self.attempt_failed(now, host, format!("worker {worker} is lost: {reason}"));
         }
     }
 
     /// The attempt cannot go on; the strategy says whether another follows.
-    pub(crate) fn attempt_failed(&mut self, now: ProcessingTime, worker: Option<WorkerId>, cause: String) {
-        self.remember(now, worker, cause.clone());
+    pub(crate) fn attempt_failed(&mut self, now: ProcessingTime, host: Option<Seat>, cause: String) {
+        self.remember(now, host, cause.clone());
         if !matches!(self.phase, Phase::Deploying { .. } | Phase::Running(_)) {
             return;
         }
@@ -71,7 +74,7 @@ impl Coordinator {
     }
 
     /// Ends the attempt, if one is going on, or changes what follows its end. A claim in flight is resolved first.
-    fn end_attempt(&mut self, now: ProcessingTime, then: AfterStop) {
+    pub(crate) fn end_attempt(&mut self, now: ProcessingTime, then: AfterStop) {
         let then = match self.wanted {
             Wanted::Cancel { .. } => AfterStop::Cancel,
             _ => then,

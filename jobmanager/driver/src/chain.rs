@@ -68,18 +68,22 @@ async fn read_listed(store: &JobStore, epochs: &[Epoch]) -> Result<Chain, StoreE
     let largest_checkpoint = named
         .map(|manifest| manifest.checkpoint)
         .fold(largest_checkpoint, Ord::max);
-    // Advisory: unreadable is as good as absent.
-    let committed: Option<CommittedRecord> =
-        store.get_object(layout::COMMITTED).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot tell how far sinks have committed; they are asked again");
-            None
-        });
+    let committed = committed(store).await;
     Ok(Chain {
         links,
         tail: Some(Tail { record, manifest }),
         largest_checkpoint,
-        committed: committed.map(|record| record.epoch),
+        committed,
     })
+}
+
+/// How far sinks are known to have committed. Advisory: unreadable is as good as absent.
+pub(crate) async fn committed(store: &JobStore) -> Option<Epoch> {
+    let record: Option<CommittedRecord> = store.get_object(layout::COMMITTED).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot tell how far sinks have committed; they are asked again");
+        None
+    });
+    record.map(|record| record.epoch)
 }
 
 /// Reads the record of an epoch that must be there.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use tidegate_coordinator::{
-    Command, Coordinator, CoordinatorOptions, Event, JobDescription, JobStatus, Notice, Outcome, RequestId,
-    SavepointError, SavepointInfo,
+    Command, Coordinator, CoordinatorOptions, Event, JobDescription, JobStatus, NewcomerError, Notice,
+    Outcome, RequestId, SavepointError, SavepointInfo,
 };
 use tidegate_core::{FaultPoint, Faults, Lineage, ProcessingTime, WorkerId, control::WorkerOrder};
 use tokio::{
@@ -42,9 +42,17 @@ pub struct Driver {
     status: watch::Sender<JobStatus>,
     workers: HashMap<WorkerId, mpsc::Sender<WorkerOrder>>,
     requests: HashMap<RequestId, oneshot::Sender<Result<SavepointInfo, SavepointError>>>,
+    arrivals: HashMap<RequestId, Arrival>,
     effects: JoinSet<Event>,
     background: Background,
     clock: Clock,
+}
+
+/// A worker that waits to be let in.
+#[derive(Debug)]
+struct Arrival {
+    orders: mpsc::Sender<WorkerOrder>,
+    answer: oneshot::Sender<Result<WorkerId, NewcomerError>>,
 }
 
 /// Wall-clock time that never runs backwards: read once, then moved on by the monotonic clock.
@@ -83,7 +91,8 @@ impl Driver {
             leader: leader.clone(),
             fresh_lineage: Lineage::new(format!("{:016x}", rand::random::<u64>())),
             start: (&options.start).into(),
-            expected_workers: options.expected_workers,
+            requirement: options.requirement.into(),
+            adoption: options.adoption,
             checkpoints: (&options.checkpoints).into(),
             restart: (&options.restart).into(),
             stop_timeout: options.stop_timeout,
@@ -103,6 +112,7 @@ impl Driver {
             status,
             workers: HashMap::new(),
             requests: HashMap::new(),
+            arrivals: HashMap::new(),
             effects: JoinSet::new(),
             clock: Clock::new(),
         };
@@ -144,9 +154,14 @@ impl Driver {
     fn received(&mut self, message: Message) -> Result<Option<Outcome>, DriverError> {
         match message {
             Message::Event(event) => self.step(event),
-            Message::Attach { address, orders } => {
-                self.workers.insert(address.worker, orders);
-                self.step(Event::WorkerAttached(address))
+            Message::Attach {
+                request,
+                newcomer,
+                orders,
+                answer,
+            } => {
+                self.arrivals.insert(request, Arrival { orders, answer });
+                self.step(Event::WorkerAttached { request, newcomer })
             }
             Message::Request {
                 event,
@@ -233,6 +248,19 @@ impl Driver {
                 if let Some(answer) = self.requests.remove(&request) {
                     // Whoever asked may have gone; the savepoint is there all the same.
                     let _ = answer.send(result);
+                }
+            }
+            Command::Seat { request, worker } => {
+                if let Some(arrival) = self.arrivals.remove(&request) {
+                    self.workers.insert(worker, arrival.orders);
+                    // Whoever brought it may have gone; then the worker is lost as soon as it is given an order.
+                    let _ = arrival.answer.send(Ok(worker));
+                }
+            }
+            Command::Refuse { request, reason } => {
+                if let Some(arrival) = self.arrivals.remove(&request) {
+                    // Nor does it matter to somebody who has gone.
+                    let _ = arrival.answer.send(Err(reason));
                 }
             }
             Command::Notify(notice) => log(&notice),
@@ -326,6 +354,15 @@ fn log(notice: &Notice) {
             tracing::warn!(%epoch, reason, "claim is unresolved and tried again");
         }
         Notice::Restarting { cause, delay_ms } => tracing::warn!(cause, delay_ms, "restarting"),
+        Notice::Adopted { attempt, workers } => {
+            tracing::info!(%attempt, workers, "tasks that outlived the former coordinator are gone on with");
+        }
+        Notice::NotAdopted { reason } => {
+            tracing::warn!(
+                reason,
+                "tasks of a former coordinator are stopped, to be deployed anew"
+            );
+        }
         Notice::Overtaken { epoch, generation } => {
             tracing::warn!(%epoch, %generation, "an older run's checkpoint came first; beginning again from it");
         }

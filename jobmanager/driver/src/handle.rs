@@ -1,17 +1,17 @@
 //! How workers and people reach a running driver.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use tidegate_coordinator::{Event, JobStatus, RequestId, SavepointError, SavepointInfo};
+use tidegate_coordinator::{
+    CheckpointFailure, CheckpointStatistics, Event, JobStatus, Newcomer, NewcomerError, RequestId,
+    SavepointError, SavepointInfo,
+};
 use tidegate_core::{
-    WorkerId,
-    control::{WorkerAddress, WorkerOrder, WorkerReport},
+    CheckpointId, Severity, WorkerId, WorkerName,
+    control::{WorkerOrder, WorkerReport},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -29,6 +29,17 @@ pub(crate) const MESSAGE_CAPACITY: usize = 1024;
 #[error("the job's driver has ended; look at its outcome")]
 pub struct DriverGone;
 
+/// Why a worker is not one of a job's.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The driver has ended.
+    #[error(transparent)]
+    Gone(#[from] DriverGone),
+    /// It is not let in.
+    #[error(transparent)]
+    Refused(#[from] NewcomerError),
+}
+
 /// Why a savepoint was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SavepointRequestError {
@@ -43,13 +54,26 @@ pub enum SavepointRequestError {
     Savepoint(#[from] SavepointError),
 }
 
+/// Why a checkpoint was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CheckpointRequestError {
+    /// The driver has ended.
+    #[error(transparent)]
+    Gone(#[from] DriverGone),
+    /// It did not come to be.
+    #[error("{0}")]
+    Failed(CheckpointFailure),
+}
+
 /// What reaches the driver's loop.
 #[derive(Debug)]
 pub(crate) enum Message {
     Event(Event),
     Attach {
-        address: WorkerAddress,
+        request: RequestId,
+        newcomer: Box<Newcomer>,
         orders: mpsc::Sender<WorkerOrder>,
+        answer: oneshot::Sender<Result<WorkerId, NewcomerError>>,
     },
     Request {
         event: Event,
@@ -64,7 +88,6 @@ pub struct DriverHandle {
     messages: mpsc::Sender<Message>,
     status: watch::Receiver<JobStatus>,
     store: JobStore,
-    next_worker: Arc<AtomicU32>,
     next_request: Arc<AtomicU64>,
 }
 
@@ -114,24 +137,50 @@ impl DriverHandle {
             messages,
             status,
             store,
-            next_worker: Arc::new(AtomicU32::new(0)),
             next_request: Arc::new(AtomicU64::new(0)),
         }
     }
 
     /// Brings a worker. Its orders come through `orders`, a queue of [`ORDER_CAPACITY`]; it answers through the sender.
-    /// A worker whose end of `orders` is dropped is lost.
+    /// A worker whose end of `orders` is dropped is lost. One that still runs what a driver before this one deployed says
+    /// so, keeps its number, and is gone on with if the job can be; otherwise its first order is to stop that.
+    ///
+    /// # Errors
+    /// If the driver has ended, or does not let the worker in.
     pub async fn attach_worker(
         &self,
-        slots: u32,
-        data: Option<SocketAddr>,
+        newcomer: Newcomer,
         orders: mpsc::Sender<WorkerOrder>,
-    ) -> Result<(WorkerId, ReportSender), DriverGone> {
-        let worker = WorkerId(self.next_worker.fetch_add(1, Relaxed));
-        let address = WorkerAddress { worker, slots, data };
-        self.send(Message::Attach { address, orders }).await?;
+    ) -> Result<(WorkerId, ReportSender), AttachError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Message::Attach {
+            request: self.mint_request(),
+            newcomer: Box::new(newcomer),
+            orders,
+            answer,
+        })
+        .await?;
+        let worker = answered.await.map_err(|_| DriverGone)??;
         let messages = self.messages.clone();
         Ok((worker, ReportSender { worker, messages }))
+    }
+
+    /// Says that a worker's process has ended, and how: exit status and last words. It becomes the cause of what follows,
+    /// also if the worker's connection was noticed to be broken before; a worker that never attached counts as a failure of
+    /// the job. With [`Severity::FailJob`] the job fails.
+    pub async fn worker_gone(
+        &self,
+        name: WorkerName,
+        reason: impl Into<String>,
+        severity: Severity,
+    ) -> Result<(), DriverGone> {
+        let reason = reason.into();
+        self.send(Message::Event(Event::WorkerGone {
+            name,
+            reason,
+            severity,
+        }))
+        .await
     }
 
     /// Says that a worker is gone and all its tasks with it.
@@ -169,6 +218,26 @@ impl DriverHandle {
         self.request(|request| Event::SuspendRequested { request, savepoint })
             .await
             .map(Some)
+    }
+
+    /// Takes a checkpoint before its time. Answers when one that was triggered after this call is claimed.
+    ///
+    /// # Errors
+    /// If the job ends before, or the checkpoint fails.
+    pub async fn checkpoint(&self) -> Result<CheckpointStatistics, CheckpointRequestError> {
+        let mut status = self.status();
+        let before = newest_checkpoint(&status.borrow_and_update());
+        self.send(Message::Event(Event::CheckpointRequested)).await?;
+        let is_answer = |status: &JobStatus| status.outcome.is_some() || newest_answer(status) > before;
+        let answered = status.wait_for(is_answer).await.map_err(|_| DriverGone)?;
+        let failure = answered.checkpoint_failures.last();
+        match (&answered.last_checkpoint, failure) {
+            (Some(claimed), _) if Some(claimed.checkpoint) > before => Ok(claimed.clone()),
+            (_, Some(failure)) if Some(failure.checkpoint) > before => {
+                Err(CheckpointRequestError::Failed(failure.clone()))
+            }
+            _ => Err(DriverGone.into()),
+        }
     }
 
     /// Ends the job: what is being claimed is committed first, then tasks stop and the driver ends with
@@ -210,4 +279,17 @@ impl DriverHandle {
     async fn send(&self, message: Message) -> Result<(), DriverGone> {
         self.messages.send(message).await.map_err(|_| DriverGone)
     }
+}
+
+/// The newest checkpoint that has been claimed or has failed.
+fn newest_answer(status: &JobStatus) -> Option<CheckpointId> {
+    let claimed = status.last_checkpoint.as_ref().map(|last| last.checkpoint);
+    let failed = status.checkpoint_failures.last().map(|last| last.checkpoint);
+    claimed.max(failed)
+}
+
+/// The newest checkpoint that has been triggered.
+fn newest_checkpoint(status: &JobStatus) -> Option<CheckpointId> {
+    let pending = status.pending_checkpoint.map(|(checkpoint, _)| checkpoint);
+    newest_answer(status).max(pending)
 }

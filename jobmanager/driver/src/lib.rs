@@ -6,13 +6,15 @@
 //!
 //! ```no_run
 //! # async fn example(job: tidegate_driver::JobDescription) -> Result<(), Box<dyn std::error::Error>> {
-//! use tidegate_driver::{Driver, DriverOptions, JobStore, ORDER_CAPACITY};
+//! use tidegate_core::WorkerName;
+//! use tidegate_driver::{Driver, DriverOptions, JobStore, Newcomer, ORDER_CAPACITY};
 //!
 //! let store = JobStore::open("checkpoints")?;
 //! let (driver, handle) = Driver::new(DriverOptions::default(), job, store);
 //! let running = tokio::spawn(driver.run());
 //! let (orders, mut order_queue) = tokio::sync::mpsc::channel(ORDER_CAPACITY);
-//! let (worker, reports) = handle.attach_worker(4, None, orders).await?;
+//! let newcomer = Newcomer { name: WorkerName::parse("here-1")?, slots: 4, data: None, running: None };
+//! let (worker, reports) = handle.attach_worker(newcomer, orders).await?;
 //! // The worker takes orders from `order_queue` and answers through `reports`.
 //! let outcome = running.await??;
 //! # Ok(()) }
@@ -34,13 +36,17 @@ mod store;
 
 pub use driver::Driver;
 pub use error::{DriverError, StoreError};
-pub use handle::{DriverGone, DriverHandle, ORDER_CAPACITY, ReportSender, SavepointRequestError};
+pub use handle::{
+    AttachError, CheckpointRequestError, DriverGone, DriverHandle, ORDER_CAPACITY, ReportSender,
+    SavepointRequestError,
+};
 pub use inspect::{
     CheckpointSummary, Snapshot, list_checkpoints, list_savepoints, list_unreferenced, read_snapshot,
 };
-pub use options::{CheckpointSettings, DriverOptions, RestartSettings, StartSetting};
+pub use options::{CheckpointSettings, DriverOptions, RequirementSetting, RestartSettings, StartSetting};
+pub use savepoint::check_name as check_savepoint_name;
 pub use store::JobStore;
 pub use tidegate_coordinator::{
-    CheckpointFailure, CheckpointStatistics, ExceptionRecord, JobDescription, JobState, JobStatus, Outcome,
-    SavepointError, SavepointInfo,
+    CheckpointFailure, CheckpointStatistics, ExceptionRecord, JobDescription, JobState, JobStatus, Newcomer,
+    NewcomerError, Outcome, SavepointError, SavepointInfo, Seat,
 };

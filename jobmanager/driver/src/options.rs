@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_coordinator::{CheckpointOptions, RestartStrategy, StartMode};
+use tidegate_coordinator::{CheckpointOptions, Requirement, RestartStrategy, StartMode};
 use tidegate_core::Faults;
 
 /// Durations as people write them: `"10s"`, `"1m 30s"`, `"200ms"`.
@@ -20,6 +20,29 @@ mod duration {
         let text = String::deserialize(deserializer)?;
         humantime::parse_duration(&text)
             .map_err(|e| D::Error::custom(format!("{text:?} is not a duration: {e}; write it like \"10s\"")))
+    }
+}
+
+/// A duration that need not be there.
+mod optional_duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Written(#[serde(with = "super::duration")] Duration);
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(Written).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Option::<Written>::deserialize(deserializer).map(|written| written.map(|written| written.0))
     }
 }
 
@@ -120,10 +143,10 @@ pub enum RestartSettings {
 }
 
 impl Default for RestartSettings {
-    /// Exponential without a limit in number: 200 ms to one minute, reset after ten minutes without a failure.
+    /// Exponential without a limit in number: 50 ms to one minute, reset after ten minutes without a failure.
     fn default() -> Self {
         Self::ExponentialDelay {
-            initial: Duration::from_millis(200),
+            initial: Duration::from_millis(50),
             max: Duration::from_secs(60),
             multiplier: 2.0,
             jitter: 0.1,
@@ -191,14 +214,37 @@ impl From<&StartSetting> for StartMode {
     }
 }
 
+/// What must be attached before tasks are deployed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequirementSetting {
+    /// So many workers, whatever slots they have.
+    Workers(u32),
+    /// So many slots, on any number of workers.
+    Slots(u32),
+}
+
+impl From<RequirementSetting> for Requirement {
+    fn from(setting: RequirementSetting) -> Self {
+        match setting {
+            RequirementSetting::Workers(workers) => Self::Workers(workers),
+            RequirementSetting::Slots(slots) => Self::Slots(slots),
+        }
+    }
+}
+
 /// Everything a driver can be told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DriverOptions {
     /// From where to start.
     pub start: StartSetting,
-    /// How many workers to wait for before deploying.
-    pub expected_workers: u32,
+    /// What to wait for before deploying.
+    pub requirement: RequirementSetting,
+    /// For how long workers that still run what a driver before this one deployed are waited for, to be gone on with; without
+    /// it they are stopped, and the job begins anew from the tail. A job without a cluster has none: its workers die with it.
+    #[serde(with = "optional_duration")]
+    pub adoption: Option<Duration>,
     /// When to take checkpoints.
     pub checkpoints: CheckpointSettings,
     /// When to restart.
@@ -217,7 +263,8 @@ impl Default for DriverOptions {
     fn default() -> Self {
         Self {
             start: StartSetting::Resume,
-            expected_workers: 1,
+            requirement: RequirementSetting::Workers(1),
+            adoption: None,
             checkpoints: CheckpointSettings::default(),
             restart: RestartSettings::default(),
             stop_timeout: Duration::from_secs(30),
@@ -236,6 +283,7 @@ mod tests {
         let options: DriverOptions = serde_json::from_str(
             r#"{"start": {"from-savepoint": "before-the-move"},
                 "checkpoints": {"interval": "1m 30s", "retained": 5},
+                "requirement": {"slots": 6}, "adoption": "5s",
                 "restart": {"strategy": "fixed-delay", "delay": "200ms", "attempts": 3}}"#,
         )
         .unwrap();
@@ -252,6 +300,8 @@ mod tests {
                 attempts: 3
             }
         );
+        assert_eq!(options.requirement, RequirementSetting::Slots(6));
+        assert_eq!(options.adoption, Some(Duration::from_secs(5)));
         let text = serde_json::to_string(&options).unwrap();
         let again: DriverOptions = serde_json::from_str(&text).unwrap();
         assert_eq!(again.checkpoints, options.checkpoints);

@@ -13,7 +13,7 @@ use tidegate_coordinator::SavepointInfo;
 use tidegate_core::{
     Epoch, Generation,
     control::{Manifest, Segment, SegmentLocation},
-    epoch::ManifestReference,
+    epoch::{EpochRecord, ManifestReference},
     layout,
 };
 use tidegate_proto::{decode, encode};
@@ -21,6 +21,7 @@ use tidegate_storage::OpenError;
 
 use crate::{
     abandoned::is_marker,
+    chain,
     effect::{Import, put_manifest},
     error::StoreError,
     publish::{Publication, put_if_absent},
@@ -43,8 +44,11 @@ pub(crate) async fn check_new_name(store: &JobStore, name: &str) -> Result<(), S
     }
 }
 
-/// A name becomes part of a path, so it must not lead anywhere.
-fn check_name(name: &str) -> Result<(), StoreError> {
+/// Checks that a name could be a savepoint's: it becomes part of a path, so it must not lead anywhere.
+///
+/// # Errors
+/// [`StoreError::SavepointName`].
+pub fn check_name(name: &str) -> Result<(), StoreError> {
     let plain = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
@@ -147,14 +151,19 @@ pub(crate) fn info(
     }
 }
 
-/// Copies a savepoint into a job and describes it by a manifest of the job's own.
+/// Copies a savepoint, or a checkpoint that another job retains, into a job and describes it by a manifest of the job's own.
 ///
-/// What its sinks had staged is left out: the job that took the savepoint has published it, under its own lineage.
+/// What its sinks had staged is left out if the job that took it has published it, under its own lineage. Otherwise it is
+/// published by this job as well, which is the same as publishing it once.
 pub(crate) async fn import(
     store: &JobStore,
     import: Import,
 ) -> Result<(Arc<Manifest>, ManifestReference), StoreError> {
     let (source, mut manifest) = read(store, &import.location).await?;
+    let is_published = match epoch_within(&import.location) {
+        Some(_) => chain::committed(&source).await >= Some(manifest.epoch),
+        None => true,
+    };
     // New segments must replay after those of the savepoint, which keep their number.
     manifest.checkpoint = import.checkpoint.max(manifest.checkpoint.next());
     manifest.epoch = import.epoch;
@@ -171,15 +180,29 @@ pub(crate) async fn import(
         )
         .await?;
     }
-    for (_, operator) in manifest.tasks.iter_mut().flat_map(|task| &mut task.operators) {
-        operator.committables.clear();
+    if is_published {
+        for (_, operator) in manifest.tasks.iter_mut().flat_map(|task| &mut task.operators) {
+            operator.committables.clear();
+        }
     }
     let reference = put_manifest(store, &manifest).await?;
     Ok((Arc::new(manifest), reference))
 }
 
-/// The manifest of a savepoint, with its folder.
+/// The root of another job and the epoch that a location names: `<root>/epochs/<k>`.
+fn epoch_within(location: &str) -> Option<(&str, Epoch)> {
+    let location = location.trim_end_matches('/');
+    let (root, number) = location.rsplit_once(&format!("/{}/", layout::EPOCHS))?;
+    let epoch = layout::parse_epoch(&format!("{}/{number}", layout::EPOCHS))?;
+    Some((root, epoch))
+}
+
+/// The manifest of a savepoint, or of a checkpoint that a job retains, with the folder that its segments are named relative
+/// to.
 pub(crate) async fn read(store: &JobStore, location: &str) -> Result<(JobStore, Manifest), StoreError> {
+    if let Some((root, epoch)) = epoch_within(location) {
+        return read_retained(root, epoch, location).await;
+    }
     let folder = resolve(store, location)?;
     let found = folder.get(MANIFEST).await?;
     let Some(bytes) = found.filter(|bytes| !is_marker(bytes)) else {
@@ -189,6 +212,23 @@ pub(crate) async fn read(store: &JobStore, location: &str) -> Result<(JobStore, 
     };
     let manifest = decode(&format!("{}/{MANIFEST}", folder.location()), &bytes)?;
     Ok((folder, manifest))
+}
+
+async fn read_retained(root: &str, epoch: Epoch, location: &str) -> Result<(JobStore, Manifest), StoreError> {
+    let missing = || StoreError::NoSavepoint {
+        location: location.to_owned(),
+    };
+    let root = match JobStore::open_existing(root) {
+        Err(StoreError::Location(OpenError::NoDirectory { .. })) => return Err(missing()),
+        opened => opened?,
+    };
+    let object = layout::epoch(epoch);
+    let record: Option<EpochRecord> = root.get_object(&object).await?;
+    let reference = record.and_then(|record| record.manifest).ok_or_else(missing)?;
+    let mut manifest: Manifest = root.get_referenced(&reference, &object).await?;
+    // A seal repeats the manifest of an epoch before it.
+    manifest.epoch = epoch;
+    Ok((root, manifest))
 }
 
 async fn import_segment(
@@ -233,7 +273,13 @@ fn resolve(store: &JobStore, location: &str) -> Result<JobStore, StoreError> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use tidegate_core::{BarrierKind, CheckpointId, KeySpace};
+    use tidegate_core::{
+        BarrierKind, CheckpointId, EventTime, KeySpace, TaskId, VertexId,
+        control::{OperatorSnapshot, SnapshotTimings, TaskSnapshot},
+        epoch::EpochKind,
+        sink::Committable,
+    };
+    use tidegate_proto::CommittedRecord;
 
     use super::*;
 
@@ -262,6 +308,23 @@ pub(crate) mod tests {
         }
     }
 
+    fn task_with_committable() -> TaskSnapshot {
+        let staged = OperatorSnapshot {
+            committables: vec![Committable(vec![7])],
+            ..OperatorSnapshot::default()
+        };
+        TaskSnapshot {
+            task: TaskId {
+                vertex: VertexId(0),
+                index: 0,
+            },
+            watermark: EventTime::MIN,
+            ended: false,
+            operators: vec![("sink".into(), staged)],
+            timings: SnapshotTimings::default(),
+        }
+    }
+
     #[tokio::test]
     async fn an_export_that_fails_leaves_nothing() {
         let store = JobStore::open("memory://").unwrap();
@@ -283,6 +346,73 @@ pub(crate) mod tests {
             left,
             ["savepoints/whole/manifest.pb", "savepoints/whole/segments/3-1-0"]
         );
+    }
+
+    #[test]
+    fn retained_checkpoints_are_named_by_their_epochs() {
+        let named = [
+            ("/a/jobs/b/epochs/000000000007", Some(("/a/jobs/b", Epoch(7)))),
+            (
+                "s3://bucket/jobs/b/epochs/12/",
+                Some(("s3://bucket/jobs/b", Epoch(12))),
+            ),
+            ("/a/jobs/b/savepoints/epochs", None),
+            ("/a/jobs/b/epochs/x", None),
+            ("epochs/7", None),
+        ];
+        for (location, expected) in named {
+            assert_eq!(epoch_within(location), expected, "{location}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_retained_checkpoint_is_copied_with_what_is_not_published_yet() {
+        let directory = tempfile::tempdir().unwrap();
+        let other = JobStore::open(directory.path().join("other").to_str().unwrap()).unwrap();
+        let own = JobStore::open(directory.path().join("own").to_str().unwrap()).unwrap();
+        other.put("segments/a", "state").await.unwrap();
+        let mut retained = manifest(3, 1);
+        retained.tasks = vec![task_with_committable()];
+        let reference = put_manifest(&other, &retained).await.unwrap();
+        let record = EpochRecord {
+            epoch: Epoch(4),
+            parent: Some(Epoch(3)),
+            floor: Epoch(4),
+            kind: EpochKind::Checkpoint,
+            generation: Generation(1),
+            leader: "leader".to_owned(),
+            lineage: "l".into(),
+            manifest: Some(reference),
+            written_at_ms: 0,
+        };
+        other.put("epochs/000000000004", encode(&record)).await.unwrap();
+        let import_it = |checkpoint| Import {
+            location: format!("{}/epochs/000000000004", other.location()),
+            checkpoint: CheckpointId(checkpoint),
+            epoch: Epoch(1),
+            lineage: "new".into(),
+            generation: Generation(1),
+        };
+        let staged = |manifest: &Manifest| manifest.tasks[0].operators[0].1.committables.len();
+        let (imported, _) = import(&own, import_it(1)).await.unwrap();
+        assert_eq!(imported.lineage.as_str(), "new");
+        assert_eq!(staged(&imported), 1, "it may not be published");
+        let SegmentLocation::Object(copy) = &imported.segments[0].location else {
+            panic!("{imported:?}");
+        };
+        assert_eq!(own.get(copy).await.unwrap().unwrap(), "state");
+        let committed = CommittedRecord {
+            epoch: Epoch(4),
+            generation: Generation(1),
+        };
+        other.put(layout::COMMITTED, encode(&committed)).await.unwrap();
+        let (imported, _) = import(&own, import_it(9)).await.unwrap();
+        assert_eq!(staged(&imported), 0, "it is published");
+        let gone = format!("{}/epochs/000000000005", other.location());
+        assert!(matches!(
+            read(&own, &gone).await,
+            Err(StoreError::NoSavepoint { .. })
+        ));
     }
 
     #[test]

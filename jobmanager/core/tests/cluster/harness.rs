@@ -1,6 +1,6 @@
 //! A cluster in the hands of a test, with commands written as short lines.
 
-use tidegate_coordinator::{
+use tidegate_coordinator::cluster::{
     Admission, Cluster, ClusterCommand, ClusterEvent, ClusterOptions, HostedWorker, Shortage,
 };
 use tidegate_core::{Generation, JobId, ProcessingTime, Severity, TaskManagerId, WorkerName};

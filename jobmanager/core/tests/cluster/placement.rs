@@ -1,6 +1,6 @@
 //! Who gets slots, where and in which order.
 
-use tidegate_coordinator::{Admission, ClusterEvent, Shortage};
+use tidegate_coordinator::cluster::{Admission, ClusterEvent, Shortage};
 use tidegate_core::{JobId, Severity};
 
 use crate::harness::{TARGET, World, task_manager, worker};

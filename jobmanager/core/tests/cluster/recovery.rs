@@ -1,6 +1,6 @@
 //! Task managers that are lost and come back, and job managers that start again.
 
-use tidegate_coordinator::{Admission, ClusterEvent};
+use tidegate_coordinator::cluster::{Admission, ClusterEvent};
 use tidegate_core::JobId;
 
 use crate::harness::{World, hosted, task_manager, worker};

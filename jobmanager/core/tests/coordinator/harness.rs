@@ -3,15 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use tidegate_coordinator::{
-    Chain, CheckpointOptions, Command, Coordinator, CoordinatorOptions, Event, JobDescription, Notice,
-    Outcome, RequestId, RestartStrategy, StartMode, Tail,
+    Chain, CheckpointOptions, Command, Coordinator, CoordinatorOptions, Event, JobDescription, Newcomer,
+    Notice, Outcome, RequestId, Requirement, RestartStrategy, StartMode, Tail,
 };
 use tidegate_core::{
     Attempt, BarrierKind, CheckpointId, Epoch, EventTime, Generation, Holdup, KeySpace, MissingBarrier,
-    NamedTask, NodeId, ProcessingTime, Severity, Straggler, TaskError, TaskId, VertexId, WaitsFor, WorkerId,
+    NamedTask, NodeId, ProcessingTime, RunningAttempt, Severity, Straggler, TaskError, TaskId, VertexId,
+    WaitsFor, WorkerId, WorkerName,
     control::{
-        Manifest, OperatorSnapshot, SnapshotTimings, TaskSnapshot, WorkerAddress, WorkerOrder, WorkerReport,
-        WorkerSnapshot,
+        Manifest, OperatorSnapshot, SnapshotTimings, TaskSnapshot, WorkerOrder, WorkerReport, WorkerSnapshot,
     },
     epoch::{EpochKind, EpochRecord, ManifestReference},
     graph::{GraphInput, GraphNode, JobGraph, NodeKind, Partitioning},
@@ -57,7 +57,8 @@ pub(crate) fn options() -> CoordinatorOptions {
         leader: "me".into(),
         fresh_lineage: "fresh".into(),
         start: StartMode::Resume,
-        expected_workers: 2,
+        requirement: Requirement::Workers(2),
+        adoption: None,
         checkpoints: CheckpointOptions {
             interval: Duration::from_millis(1000),
             timeout: Duration::from_millis(500),
@@ -116,7 +117,8 @@ impl Job {
                 self.attempt = deployment.attempt;
             }
         }
-        commands.iter().map(line).collect()
+        let seated = |command: &&Command| !matches!(command, Command::Seat { .. });
+        commands.iter().filter(seated).map(line).collect()
     }
 
     /// Lets time pass and wakes the coordinator if it asked for it.
@@ -128,12 +130,27 @@ impl Job {
         }
     }
 
+    /// A worker comes whose number will be this one.
     pub(crate) fn attach(&mut self, worker: u32) -> Vec<String> {
-        self.give(Event::WorkerAttached(WorkerAddress {
-            worker: WorkerId(worker),
-            slots: 1,
-            data: None,
-        }))
+        self.attach_as(worker, 1, None)
+    }
+
+    /// A worker comes with so many slots, and with what it runs.
+    pub(crate) fn attach_as(
+        &mut self,
+        worker: u32,
+        slots: u32,
+        running: Option<RunningAttempt>,
+    ) -> Vec<String> {
+        self.give(Event::WorkerAttached {
+            request: RequestId(worker.into()),
+            newcomer: Box::new(Newcomer {
+                name: worker_name(worker),
+                slots,
+                data: None,
+                running,
+            }),
+        })
     }
 
     pub(crate) fn report(&mut self, worker: u32, report: WorkerReport) -> Vec<String> {
@@ -272,6 +289,10 @@ impl Job {
     }
 }
 
+pub(crate) fn worker_name(worker: u32) -> WorkerName {
+    WorkerName::parse(&format!("node-{worker}")).expect("a valid name")
+}
+
 /// A task that waits for its neighbour's barrier.
 pub(crate) fn straggler(index: u32) -> Straggler {
     let named = |index| NamedTask {
@@ -407,6 +428,8 @@ pub(crate) fn line(command: &Command) -> String {
         Command::ExportSavepoint {
             request, name, epoch, ..
         } => format!("export {} {name} e{epoch}", request.0),
+        Command::Seat { worker, .. } => format!("seat {worker}"),
+        Command::Refuse { reason, .. } => format!("refuse: {reason}"),
         Command::Send { worker, order } => format!("{worker}: {}", order_line(order)),
         Command::Answer { request, result } => match result {
             Ok(info) => format!("answer {} {}", request.0, info.location),
@@ -469,6 +492,8 @@ fn notice_line(notice: &Notice) -> String {
         } => format!("! {worker} retries n{checkpoint}"),
         Notice::ClaimUnresolved { epoch, .. } => format!("! e{epoch} unresolved"),
         Notice::Restarting { delay_ms, .. } => format!("! restarting in {delay_ms}"),
+        Notice::Adopted { attempt, workers } => format!("! adopted {} on {workers}", attempt.0 & 0xffff),
+        Notice::NotAdopted { reason } => format!("! not adopted: {reason}"),
         Notice::Overtaken { epoch, generation } => format!("! overtaken at e{epoch} by g{generation}"),
     }
 }

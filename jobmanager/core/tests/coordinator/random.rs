@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use tidegate_coordinator::{Command, Coordinator, Event, RequestId, SavepointError, StoreStep};
+use tidegate_coordinator::{Command, Coordinator, Event, Newcomer, RequestId, SavepointError, StoreStep};
 use tidegate_core::{
     Attempt, CheckpointId, Epoch, Generation, Holdup, ProcessingTime, Severity, TaskError, TaskId, VertexId,
     WorkerId,
-    control::{WorkerAddress, WorkerOrder, WorkerReport, WorkerSnapshot},
+    control::{WorkerOrder, WorkerReport, WorkerSnapshot},
     epoch::EpochKind,
 };
 
-use crate::harness::{chain, options, record, reference, task};
+use crate::harness::{chain, options, record, reference, task, worker_name};
 
 /// One step: which kind of fact, about which worker, and two numbers to fill it in.
 type Step = (u8, u32, u8, i64);
@@ -30,16 +30,23 @@ struct Observer {
     pending_claims: Vec<Epoch>,
     open_requests: BTreeSet<RequestId>,
     ended: bool,
+    /// The numbers of the workers by the numbers in their names.
+    workers: BTreeMap<u32, WorkerId>,
+    /// Whose seat is which.
+    seats: Vec<WorkerId>,
 }
 
 impl Observer {
     fn observe(&mut self, command: &Command) {
         assert!(
-            !self.ended || matches!(command, Command::Answer { .. }),
+            !self.ended || matches!(command, Command::Answer { .. } | Command::Refuse { .. }),
             "{command:?} after the end"
         );
         match command {
             Command::Send { order, .. } => self.observe_order(order),
+            Command::Seat { request, worker } => {
+                self.workers.insert(request.0 as u32, *worker);
+            }
             Command::WriteManifest(manifest) => self.written.push(manifest.checkpoint),
             Command::ClaimEpoch(record) => {
                 let checkpoint = record.manifest.as_ref().map(|m| m.checkpoint).unwrap_or_default();
@@ -66,6 +73,7 @@ impl Observer {
             WorkerOrder::Deploy(deployment) => {
                 assert!(deployment.attempt >= self.attempt);
                 self.attempt = deployment.attempt;
+                self.seats = deployment.seats.clone();
                 let restore = deployment.restore.as_ref().map(|m| m.checkpoint);
                 assert_eq!(restore, self.last_claimed, "exactly the tail is restored");
                 self.in_flight.clear();
@@ -103,9 +111,25 @@ impl Observer {
     }
 }
 
+/// A worker comes, in a request of its own number.
+fn come(worker: u32) -> Event {
+    Event::WorkerAttached {
+        request: RequestId(worker.into()),
+        newcomer: Box::new(Newcomer {
+            name: worker_name(worker),
+            slots: 1,
+            data: None,
+            running: None,
+        }),
+    }
+}
+
 fn event(step: Step, observer: &mut Observer, requests: &mut u64) -> Option<Event> {
     let (kind, worker, pick, _) = step;
-    let (attempt, worker_id) = (observer.attempt, WorkerId(worker));
+    let attempt = observer.attempt;
+    let worker_id = observer.workers.get(&worker).copied().unwrap_or(WorkerId(worker));
+    let seat = observer.seats.iter().position(|seat| *seat == worker_id);
+    let seat = seat.map_or(worker, |seat| seat as u32);
     let checkpoint = CheckpointId(
         observer
             .largest_trigger
@@ -120,11 +144,7 @@ fn event(step: Step, observer: &mut Observer, requests: &mut u64) -> Option<Even
     };
     match kind {
         0 => Some(Event::Wakeup),
-        1 => Some(Event::WorkerAttached(WorkerAddress {
-            worker: worker_id,
-            slots: 1,
-            data: None,
-        })),
+        1 => Some(come(worker)),
         2 if pick < 40 => Some(Event::WorkerLost {
             worker: worker_id,
             reason: "gone".into(),
@@ -137,7 +157,7 @@ fn event(step: Step, observer: &mut Observer, requests: &mut u64) -> Option<Even
                 checkpoint,
                 snapshot: Box::new(WorkerSnapshot {
                     segments: vec![],
-                    tasks: vec![task(worker, pick > 240)],
+                    tasks: vec![task(seat, pick > 240)],
                 }),
             })
         }
@@ -249,9 +269,7 @@ proptest! {
         let mut observer = Observer::default();
         let (mut now, mut requests) = (0, 0);
         let mut opening: Vec<Event> = vec![Event::Started];
-        opening.extend((0..2).map(|worker| Event::WorkerAttached(WorkerAddress {
-            worker: WorkerId(worker), slots: 1, data: None,
-        })));
+        opening.extend((0..2).map(come));
         if resumes {
             let chain = chain(3, 7, false, None);
             observer.last_claimed = Some(CheckpointId(7));

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tidegate_coordinator::{
-    CheckpointOptions, CoordinatorOptions, JobDescription, RestartStrategy, StartMode,
+    CheckpointOptions, CoordinatorOptions, JobDescription, Requirement, RestartStrategy, StartMode,
 };
 use tidegate_core::{
     KeySpace, Lineage, NodeId,
@@ -34,7 +34,8 @@ pub(crate) fn options(leader: usize, workers: u32, tasks: u32, seed: u64) -> Coo
         leader: format!("leader {leader}"),
         fresh_lineage: Lineage::new(format!("lineage {leader}")),
         start: StartMode::Resume,
-        expected_workers: workers,
+        requirement: Requirement::Workers(workers),
+        adoption: None,
         checkpoints: CheckpointOptions {
             interval: Duration::from_millis(700),
             timeout: Duration::from_millis(2500),

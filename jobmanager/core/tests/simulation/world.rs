@@ -5,11 +5,11 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
 };
 
-use tidegate_coordinator::{Command, Coordinator, Event, Outcome};
+use tidegate_coordinator::{Command, Coordinator, Event, Newcomer, Outcome, RequestId};
 use tidegate_core::{
     Attempt, CheckpointId, Epoch, Generation, Holdup, Lineage, ProcessingTime, Severity, TaskError, TaskId,
-    VertexId, WorkerId,
-    control::{WorkerAddress, WorkerOrder, WorkerReport},
+    VertexId, WorkerId, WorkerName,
+    control::{WorkerOrder, WorkerReport},
     epoch::EpochRecord,
 };
 
@@ -225,13 +225,17 @@ impl World {
         let process = &mut self.leaders[leader];
         let worker = WorkerId(process.next_worker);
         process.next_worker += 1;
-        process.workers.insert(worker, Worker::new(worker));
-        let address = WorkerAddress {
-            worker,
+        let newcomer = Box::new(Newcomer {
+            name: WorkerName::parse(&format!("here-{worker}")).expect("a valid name"),
             slots: 2,
             data: None,
-        };
-        self.after(delay, Happening::ToLeader(leader, Event::WorkerAttached(address)));
+            running: None,
+        });
+        let request = RequestId(worker.0.into());
+        self.after(
+            delay,
+            Happening::ToLeader(leader, Event::WorkerAttached { request, newcomer }),
+        );
     }
 
     fn lose_worker(&mut self, leader: usize) {
@@ -275,6 +279,9 @@ impl World {
             }
             Command::Notify(tidegate_coordinator::Notice::Overtaken { .. }) => self.tally.overtaken += 1,
             Command::Notify(tidegate_coordinator::Notice::CheckpointFailed { .. }) => self.tally.aborted += 1,
+            Command::Seat { worker, .. } => {
+                self.leaders[leader].workers.insert(worker, Worker::new(worker));
+            }
             Command::Notify(_) | Command::Answer { .. } => {}
             Command::Terminate(outcome) => {
                 self.leaders[leader].alive = false;

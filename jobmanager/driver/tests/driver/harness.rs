@@ -11,7 +11,7 @@ use std::{
 
 use tidegate_core::{
     Attempt, CheckpointId, Epoch, EventTime, Holdup, KeySpace, Lineage, NodeId, Severity, TaskError, TaskId,
-    VertexId,
+    VertexId, WorkerName,
     control::{
         Deployment, Manifest, OperatorSnapshot, Placement, Segment, SegmentContent, SegmentLocation,
         SnapshotTimings, TaskSnapshot, WorkerOrder, WorkerReport, WorkerSnapshot,
@@ -22,8 +22,8 @@ use tidegate_core::{
     snapshot::OperatorState,
 };
 use tidegate_driver::{
-    CheckpointSettings, Driver, DriverError, DriverHandle, DriverOptions, JobDescription, JobStore,
-    ORDER_CAPACITY, Outcome, ReportSender, RestartSettings,
+    CheckpointSettings, Driver, DriverError, DriverHandle, DriverOptions, JobDescription, JobStore, Newcomer,
+    ORDER_CAPACITY, Outcome, ReportSender, RequirementSetting, RestartSettings,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -320,7 +320,7 @@ pub(crate) fn job() -> JobDescription {
 
 pub(crate) fn options() -> DriverOptions {
     DriverOptions {
-        expected_workers: 2,
+        requirement: RequirementSetting::Workers(2),
         checkpoints: CheckpointSettings {
             interval: Duration::from_millis(2),
             ..CheckpointSettings::default()
@@ -363,7 +363,13 @@ impl Process {
     pub(crate) async fn add_worker(&mut self, store: &JobStore, ledger: &Ledger, behaviour: Behaviour) {
         let (orders, queue) = mpsc::channel(ORDER_CAPACITY);
         // A driver that has ended already needs no workers.
-        let Ok((_, reports)) = self.handle.attach_worker(1, None, orders).await else {
+        let newcomer = Newcomer {
+            name: WorkerName::parse(&format!("worker-{}", self.workers.len())).expect("a valid name"),
+            slots: 1,
+            data: None,
+            running: None,
+        };
+        let Ok((_, reports)) = self.handle.attach_worker(newcomer, orders).await else {
             return;
         };
         let worker = Worker {
