@@ -1,5 +1,6 @@
 //! Table tests of the coordinator: exact commands for every rule, and random interleavings.
 
+mod adoption;
 mod checkpoints;
 mod endings;
 mod failures;
@@ -8,3 +9,4 @@ mod opening;
 mod random;
 mod savepoints;
 mod segments;
+mod workers;
