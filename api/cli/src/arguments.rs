@@ -218,7 +218,8 @@ pub(crate) enum ArtifactsCommand {
 /// What to do about a cluster on this machine.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ClusterCommand {
-    /// Starts a job manager and task managers, and waits until they are ready.
+    /// Starts a job manager and task managers, and waits until they are ready; of a cluster that runs in part, what is
+    /// gone.
     Start(StartArguments),
     /// Ends what `cluster start` has started.
     Stop {

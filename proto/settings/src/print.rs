@@ -61,15 +61,16 @@ pub fn print<S: Settings>(loaded: &Loaded<S>) -> String {
     text
 }
 
-/// Every key of `S` as a Markdown table: key, kind, default, environment variables, meaning. The documents hold it, and
+/// Every key of `S` as a Markdown table: key, kind, default, flag, environment variables, meaning. The documents hold it, and
 /// a test holds them against it.
 #[must_use]
 pub fn key_table<S: Settings>() -> String {
-    let mut table = "| key | kind | default | environment | meaning |\n|---|---|---|---|---|\n".to_owned();
+    let mut table = "| key | kind | default | flag | environment | meaning |\n|---|---|---|---|---|---|\n".to_owned();
     for key in keys::<S>() {
         let default = key
             .default
             .map_or("none".to_owned(), |default| format!("`{default}`"));
+        let flag = key.flag.map_or("none".to_owned(), |flag| format!("`--{flag}`"));
         let environment: Vec<_> = key
             .environment
             .iter()
@@ -77,7 +78,7 @@ pub fn key_table<S: Settings>() -> String {
             .collect();
         let _ = writeln!(
             table,
-            "| `{}` | {} | {default} | {} | {} |",
+            "| `{}` | {} | {default} | {flag} | {} | {} |",
             key.path,
             key.kind.describe(),
             environment.join(", "),

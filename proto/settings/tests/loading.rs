@@ -333,11 +333,11 @@ fn the_table_has_every_key() {
     assert_eq!(keys[5].kind, Kind::ByteSize);
     let table = key_table::<GateSettings>();
     let row =
-        "| `pass-word` | secret | none | `TIDEGATE_GATE_PASS_WORD`, `TIDEGATE_GATE_WORD` | Who may pass. |";
+        "| `pass-word` | secret | none | none | `TIDEGATE_GATE_PASS_WORD`, `TIDEGATE_GATE_WORD` | Who may pass. |";
     assert!(table.contains(row), "{table}");
     assert!(
         table
-            .contains("| `place.idle-timeout` | duration | `\"30s\"` | `TIDEGATE_GATE_PLACE_IDLE_TIMEOUT` |")
+            .contains("| `place.idle-timeout` | duration | `\"30s\"` | `--place-idle-timeout` | `TIDEGATE_GATE_PLACE_IDLE_TIMEOUT` |")
     );
 }
 

@@ -68,6 +68,8 @@ fn row(checkpoint: Checkpoint) -> Vec<String> {
 /// What became of looking at one checkpoint.
 enum Finding {
     Sound(CheckpointDetails),
+    /// Its manifest is there no more, as later ones have taken its place.
+    Subsumed,
     Unusable(Error),
 }
 
@@ -85,6 +87,7 @@ fn verify(context: &Context, job: &str) -> Result<ExitCode> {
         let number = checkpoint.id.to_string();
         let path = ["v1", "jobs", &id, "checkpoints", "details", &number];
         let finding = match context.client.fetch(&Call::get(path)) {
+            Ok(CheckpointDetails { tasks, .. }) if tasks.is_empty() => Finding::Subsumed,
             Ok(details) => Finding::Sound(details),
             Err(error @ Error::Problem(_)) => Finding::Unusable(error),
             Err(error) => return Err(error),
@@ -112,6 +115,7 @@ fn verify(context: &Context, job: &str) -> Result<ExitCode> {
                         details.segments
                     )
                 }
+                Finding::Subsumed => "not retained any more".to_owned(),
                 Finding::Unusable(error) => format!("unusable: {}", one_line(&error.to_string())),
             };
             vec![number.to_string(), text]
@@ -133,6 +137,7 @@ fn describe(number: u64, finding: &Finding) -> Value {
             "tasks": details.tasks.len(),
             "segments": details.segments,
         }),
+        Finding::Subsumed => json!({"id": number, "retained": false}),
         Finding::Unusable(error) => json!({"id": number, "sound": false, "reason": error.to_string()}),
     }
 }
@@ -147,7 +152,10 @@ fn take(context: &Context, job: &str, wait: bool) -> Result<ExitCode> {
         context.output.show(&document, || Ok(format!("{request_id}\n")))?;
         return Ok(ExitCode::Success);
     }
-    let (operation, document) =
-        wait::for_operation(context, &["v1", "jobs", &id, "checkpoints", &request_id])?;
+    let (operation, document) = wait::for_operation(
+        context,
+        "the checkpoint",
+        &["v1", "jobs", &id, "checkpoints", &request_id],
+    )?;
     savepoint::tell(context, &operation, &document)
 }

@@ -46,7 +46,11 @@ fn trigger(context: &Context, id: &str, arguments: &SavepointArguments, operatio
         context.output.show(&document, || Ok(format!("{request_id}\n")))?;
         return Ok(ExitCode::Success);
     }
-    let (operation, document) = wait::for_operation(context, &["v1", "jobs", id, "savepoints", &request_id])?;
+    let (operation, document) = wait::for_operation(
+        context,
+        "the savepoint",
+        &["v1", "jobs", id, "savepoints", &request_id],
+    )?;
     tell(context, &operation, &document)
 }
 
@@ -62,7 +66,7 @@ pub(super) fn status(context: &Context, job: &str, request: &str) -> Result<Exit
     }
     context
         .output
-        .show(&document, || Ok("it is being taken\n".to_owned()))?;
+        .show(&document, || Ok("the savepoint is being taken\n".to_owned()))?;
     Ok(ExitCode::Success)
 }
 

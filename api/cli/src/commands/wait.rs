@@ -93,8 +93,12 @@ pub(super) fn outcome(job: &JobDetails) -> ExitCode {
     }
 }
 
-/// Waits until something that was triggered under `path` is done, one way or the other.
-pub(super) fn for_operation(context: &Context, path: &[&str]) -> Result<(SavepointOperation, Value)> {
+/// Waits until `what`, which was triggered under `path`, is done, one way or the other.
+pub(super) fn for_operation(
+    context: &Context,
+    what: &str,
+    path: &[&str],
+) -> Result<(SavepointOperation, Value)> {
     let mut waiting = Waiting::new();
     let mut pause = FIRST_PAUSE;
     loop {
@@ -103,7 +107,7 @@ pub(super) fn for_operation(context: &Context, path: &[&str]) -> Result<(Savepoi
         if status.status.id == "COMPLETED" {
             return Ok((status.operation, document));
         }
-        waiting.show("it is being taken", "");
+        waiting.show(&format!("{what} is being taken"), "");
         std::thread::sleep(pause);
         pause = (pause * 2).min(LAST_PAUSE);
     }

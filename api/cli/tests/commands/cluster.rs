@@ -74,6 +74,16 @@ fn is_alive(pid: i64) -> bool {
         .is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
+fn kill(pid: i64) {
+    let ended = std::process::Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status();
+    assert!(ended.unwrap().success());
+    while is_alive(pid) {
+        std::thread::yield_now();
+    }
+}
+
 /// Waits as a program does that is asked to end at some time.
 const WAITS: &str = "echo started \"$@\"; exec sleep 600";
 
@@ -158,6 +168,25 @@ fn a_cluster_is_started_watched_and_ended() {
 
     let out = place.run(&["cluster", "status"], "127.0.0.1:0").done();
     assert_eq!(out.matches("alive").count(), 3, "{out}");
+    place.start("127.0.0.1:0").refused(2, "a cluster runs in");
+
+    kill(pids[2]);
+    let ran = place.start("127.0.0.1:0");
+    assert!(
+        ran.err.contains("taskmanager-2 is gone and is started again"),
+        "{}",
+        ran.err
+    );
+    ran.done();
+    let pids_now = place.pids();
+    assert_eq!(pids_now[..2], pids[..2]);
+    assert_eq!(
+        log("taskmanager-2.log"),
+        of_second.repeat(2),
+        "it is started as it was"
+    );
+    let pids = pids_now;
+
     place.run(&["cluster", "stop"], "127.0.0.1:0").done();
     assert!(!pids.into_iter().any(is_alive));
 }
@@ -183,8 +212,6 @@ fn a_later_process_of_the_same_number_is_left_alone() {
         "{}",
         status.out
     );
-    place.start("127.0.0.1:1").refused(2, "a cluster runs in");
-
     place.run(&["cluster", "stop"], "127.0.0.1:1").done();
     assert!(!is_alive(own), "it was ended");
     assert!(
@@ -211,7 +238,7 @@ fn started(pid: i64) -> String {
 fn note(directory: &Path, members: &[(i64, &str)]) {
     let members: Vec<Value> = members
         .iter()
-        .map(|(pid, started)| json!({"name": "jobmanager", "pid": pid, "started": started, "log": "x"}))
+        .map(|(pid, started)| json!({"name": "jobmanager", "pid": pid, "started": started, "log": "x", "program": "x", "arguments": []}))
         .collect();
     let note = json!({"address": "http://127.0.0.1:1", "storage": "x", "members": members});
     fs::write(directory.join("cluster.json"), note.to_string()).unwrap();

@@ -168,9 +168,11 @@ fn checkpoints_are_listed_and_verified() {
                  "external_path": "s3://b/8"},
                 {"id": 7, "status": "COMPLETED", "epoch": 3, "is_savepoint": false, "external_path": "s3://b/7"},
                 {"id": 6, "status": "COMPLETED", "epoch": 2, "is_savepoint": false},
+                {"id": 5, "status": "COMPLETED", "epoch": 1, "is_savepoint": false, "external_path": "s3://b/5"},
             ]}),
         )
         .on(&details(8), json!({"id": 8, "status": "COMPLETED", "tasks": [{}, {}], "segments": 3}))
+        .on(&details(5), json!({"id": 5, "status": "COMPLETED", "tasks": [], "segments": 0}))
         .answer(&details(7), 502, problem("storage-failed", 502, "the manifest is damaged"));
     let out = script.run(&["checkpoints", "ls", JOB]).done();
     for part in ["it took too long", "savepoint", "2.00 KiB", "s3://b/7"] {
@@ -185,9 +187,10 @@ fn checkpoints_are_listed_and_verified() {
         "{}",
         ran.out
     );
+    assert!(ran.out.contains("5  not retained any more"), "{}", ran.out);
     assert_eq!(
         ran.out.lines().count(),
-        3,
+        4,
         "what is not retained cannot be verified"
     );
 }

@@ -161,3 +161,47 @@ fn help_and_completions_are_worth_reading() {
         );
     }
 }
+
+/// The page about the command, and that about settings.
+const PAGES: [&str; 2] = [
+    include_str!("../../../../docs/cli.md"),
+    include_str!("../../../../docs/configuration.md"),
+];
+
+#[test]
+fn the_pages_know_every_command_and_setting() {
+    let script = Script::new();
+    let help = script.run(&["--help"]).done();
+    let commands = help
+        .split("Commands:\n")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    let names = commands.lines().filter_map(|line| line.split_whitespace().next());
+    let mut count = 0;
+    for name in names.filter(|name| *name != "help") {
+        assert!(
+            PAGES[0].contains(&format!("`tidegate {name}")),
+            "docs/cli.md lacks {name}"
+        );
+        count += 1;
+    }
+    assert!(count > 10, "{help}");
+    let exit_codes = help.split("Exit codes:\n").nth(1).unwrap();
+    for code in exit_codes
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+    {
+        assert!(
+            PAGES[0].contains(&format!("\n| {code} | ")),
+            "docs/cli.md lacks exit code {code}"
+        );
+    }
+    let keys = script.run(&["config", "keys"]).done();
+    assert!(
+        PAGES[1].contains(&keys),
+        "put what `tidegate config keys` prints into docs/configuration.md:\n{keys}"
+    );
+}

@@ -3,6 +3,7 @@
 //! The processes that were started are noted in a file in the cluster's directory, each with what tells it from a later
 //! process of the same number, so that `stop` ends those and no others.
 
+mod launch;
 mod note;
 mod process;
 mod start;

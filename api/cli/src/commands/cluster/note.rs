@@ -33,6 +33,16 @@ pub(super) struct Member {
     pub(super) process: Process,
     /// Where its log is.
     pub(super) log: PathBuf,
+    /// How it is started again.
+    #[serde(flatten)]
+    pub(super) launch: Launch,
+}
+
+/// How a process is started. Its environment is not noted, as there are secrets in it.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub(super) struct Launch {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
 }
 
 impl Note {
