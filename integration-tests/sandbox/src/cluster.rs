@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    env, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     thread,
 };
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
@@ -354,9 +353,12 @@ impl ClusterSandbox {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.binaries.path(program));
-        for name in ["TIDEGATE_CLUSTER_SECRET", "TIDEGATE_TOKEN", "RUST_LOG"] {
+        // What is meant for the test, or for another cluster.
+        let inherited = env::vars_os().map(|(name, _)| name);
+        for name in inherited.filter(|name| name.to_string_lossy().starts_with("TIDEGATE_")) {
             command.env_remove(name);
         }
+        command.env_remove("RUST_LOG");
         if let Some(proxy) = &self.s3_proxy {
             command.envs(S3Server::environment_of(proxy.address()));
         }
@@ -386,10 +388,10 @@ fn start(name: &str, command: &mut Command, logs: &Path) -> Process {
 }
 
 /// Where a job manager says that it listens, for people and for the cluster.
-fn listening(log: &str) -> Option<(SocketAddr, SocketAddr)> {
-    log.lines().find_map(|line| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        let address = |name: &str| line[name].as_str()?.trim_start_matches("http://").parse().ok();
-        Some((address("rest")?, address("cluster")?))
-    })
+fn listening(output: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let address = |name: &str| {
+        let mut lines = output.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(" http://")?.parse().ok())
+    };
+    Some((address("rest")?, address("cluster")?))
 }

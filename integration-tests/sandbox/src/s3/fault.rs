@@ -37,7 +37,7 @@ pub enum Operation {
     Write,
     /// An object is read, or objects are listed: GET and HEAD.
     Read,
-    /// An object is deleted.
+    /// Objects are deleted. Clients name them in the body, so that only the bucket is in the path.
     Delete,
 }
 

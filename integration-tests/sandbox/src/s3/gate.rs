@@ -44,7 +44,7 @@ impl Gate {
             .path_and_query()
             .map_or("/", |path| path.as_str())
             .to_owned();
-        match self.script.next(operation(request.method()), &path) {
+        match self.script.next(operation(request.method(), &path), &path) {
             None => self.pass(request).await,
             Some(Fault::Delay(duration)) => {
                 tokio::time::sleep(duration).await;
@@ -101,8 +101,9 @@ impl Gate {
     }
 }
 
-fn operation(method: &Method) -> Operation {
+fn operation(method: &Method, path: &str) -> Operation {
     match *method {
+        Method::POST if path.ends_with("?delete") => Operation::Delete,
         Method::PUT | Method::POST => Operation::Write,
         Method::DELETE => Operation::Delete,
         _ => Operation::Read,
