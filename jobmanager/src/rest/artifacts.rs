@@ -1,5 +1,7 @@
 //! Executables: upload, list, delete, run.
 
+use std::num::NonZeroU32;
+
 use axum::{
     Json,
     extract::{Request, State},
@@ -39,7 +41,7 @@ pub(crate) struct Announcement {
 }
 
 /// How an executable is to be run. All fields may be left out.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RunBody {
     /// The job's own arguments.
@@ -47,8 +49,8 @@ pub(crate) struct RunBody {
     program_args_list: Vec<String>,
     /// The parallelism of operators that do not say otherwise; without it, the cluster's default.
     #[serde(default)]
-    #[schema(minimum = 1)]
-    parallelism: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    parallelism: Option<NonZeroU32>,
     /// Where a savepoint or a retained checkpoint lies that the job starts from.
     #[serde(default)]
     savepoint_path: Option<String>,
@@ -66,7 +68,7 @@ impl RunBody {
         RunRequest {
             artifact,
             program_arguments: self.program_args_list,
-            parallelism: self.parallelism,
+            parallelism: self.parallelism.map(NonZeroU32::get),
             savepoint: self.savepoint_path,
             allow_non_restored_state: self.allow_non_restored_state,
             idempotency_key,
@@ -137,7 +139,7 @@ pub(crate) async fn run(
 }
 
 /// The key that makes a submission safe to repeat, if the request has one.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };

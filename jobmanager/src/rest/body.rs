@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::problem::{Problem, ProblemKind};
 
 /// How long a JSON body may be, decompressed.
-const MAX_JSON_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_JSON_BYTES: usize = 1024 * 1024;
 /// How long a JSON body may take to arrive.
 const JSON_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a streamed body may pause.
@@ -47,18 +47,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 async fn collect(body: Body) -> Result<Bytes, Problem> {
     match Limited::new(body, MAX_JSON_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let detail = format!(
-                "the body is longer than the {MAX_JSON_BYTES} bytes that a request takes; shorten it"
-            );
-            Err(Problem::new(ProblemKind::BodyTooLarge, detail))
-        }
+        Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
         Err(error) => Err(broken(&*error)),
     }
 }
 
 /// Reads a value; a problem names the field at fault.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -103,6 +98,12 @@ pub(crate) fn stream_body(body: Body) -> impl Stream<Item = std::io::Result<Byte
             Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
         }
     })
+}
+
+pub(crate) fn too_long() -> Problem {
+    let detail =
+        format!("the body is longer than the {MAX_JSON_BYTES} bytes that a request takes; shorten it");
+    Problem::new(ProblemKind::BodyTooLarge, detail)
 }
 
 fn late() -> Problem {

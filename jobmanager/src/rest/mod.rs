@@ -23,6 +23,7 @@ mod problem;
 mod router;
 mod savepoints;
 mod server;
+mod submissions;
 mod task_managers;
 mod token;
 mod vertices;

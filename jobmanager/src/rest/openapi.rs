@@ -80,6 +80,28 @@ mod tests {
     }
 
     #[test]
+    fn the_pages_name_every_operation_and_every_problem() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/rest.md");
+        let page = fs::read_to_string(page).unwrap();
+        let document: Value = serde_json::from_str(&openapi_document()).unwrap();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for method in operations.as_object().unwrap().keys() {
+                let operation = format!("| `{} {path}` |", method.to_uppercase());
+                assert!(
+                    page.contains(&operation),
+                    "docs/rest.md has no row for {operation}"
+                );
+            }
+        }
+        for kind in crate::rest::ProblemKind::ALL {
+            assert!(
+                page.contains(&format!("`{}`", kind.name())),
+                "docs/rest.md lacks {kind:?}"
+            );
+        }
+    }
+
+    #[test]
     fn every_operation_is_named_and_says_how_it_refuses() {
         let document: Value = serde_json::from_str(&openapi_document()).unwrap();
         let mut names = BTreeSet::new();

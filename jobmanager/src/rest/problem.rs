@@ -164,7 +164,11 @@ impl ProblemKind {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The cluster cannot do this now",
             ),
-            Self::Storage => ("storage", StatusCode::BAD_GATEWAY, "The object store fails"),
+            Self::Storage => (
+                "storage-failed",
+                StatusCode::BAD_GATEWAY,
+                "The object store fails",
+            ),
         }
     }
 

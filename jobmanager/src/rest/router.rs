@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{DefaultBodyLimit, Request},
     http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -17,7 +17,7 @@ use super::{
     gate::{self, Gate},
     jobs, logs, openapi, probes,
     problem::{self, Problem, ProblemKind},
-    savepoints, task_managers, vertices,
+    savepoints, submissions, task_managers, vertices,
 };
 use crate::cluster::ClusterHandle;
 
@@ -37,7 +37,7 @@ pub(crate) fn operations() -> OpenApiRouter<Context> {
         .routes(routes!(artifacts::list, artifacts::upload))
         .routes(routes!(artifacts::delete))
         .routes(routes!(artifacts::run))
-        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::list, submissions::submit))
         .routes(routes!(jobs::overview))
         .routes(routes!(jobs::details, jobs::cancel))
         .routes(routes!(jobs::plan))
@@ -74,6 +74,8 @@ pub(crate) fn router(cluster: ClusterHandle, gate: Gate, shown_settings: serde_j
     router
         .fallback(unknown_path)
         .with_state(context)
+        // Every operation has a limit of its own, for what arrives and for what it decompresses to.
+        .layer(DefaultBodyLimit::disable())
         .layer(RequestDecompressionLayer::new())
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(answer_options))

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Throws what schemathesis makes of the OpenAPI document at a running job manager with one task manager and a few jobs:
+# no answer may have a status of 5xx, and answers must look as described. TIDEGATE_FUZZ_EXAMPLES says how many requests
+# per operation (default 50), TIDEGATE_FUZZ_SEED which.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+examples=${TIDEGATE_FUZZ_EXAMPLES:-50}
+seed=${TIDEGATE_FUZZ_SEED:-$RANDOM}
+folder=$(mktemp -d)
+job_manager=
+task_manager=
+finish() {
+    [ -z "$task_manager" ] || kill "$task_manager" 2>/dev/null || true
+    [ -z "$job_manager" ] || kill "$job_manager" 2>/dev/null || true
+    wait 2>/dev/null || true
+    rm -rf "$folder"
+}
+trap finish EXIT
+
+venv=target/rest-fuzz-venv
+if [ ! -x "$venv/bin/schemathesis" ]; then
+    echo "installing schemathesis …"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check 'schemathesis>=4,<5'
+fi
+
+cargo build --quiet -p tidegate-jobmanager -p tidegate-taskmanager -p carrier_delays
+target/debug/tidegate-jobmanager --storage "$folder/storage" --rest-address 127.0.0.1:0 --cluster-address 127.0.0.1:0 \
+    >"$folder/addresses" 2>"$folder/job-manager.log" &
+job_manager=$!
+address() { sed -n "s/^$1 //p" "$folder/addresses"; }
+until [ -n "$(address cluster)" ]; do
+    kill -0 "$job_manager" || { cat "$folder/job-manager.log" >&2; exit 1; }
+    sleep 0.05
+done
+target/debug/tidegate-taskmanager --job-manager "$(address cluster)" --work-dir "$folder/work" \
+    >/dev/null 2>"$folder/task-manager.log" &
+task_manager=$!
+rest=$(address rest)
+until curl -sf "$rest/v1/taskmanagers" | grep -q '"id"'; do
+    kill -0 "$task_manager" || { cat "$folder/task-manager.log" >&2; exit 1; }
+    sleep 0.05
+done
+
+echo "seed $seed, $examples requests per operation"
+"$venv/bin/schemathesis" run "$rest/v1/openapi.json" --seed "$seed" --max-examples "$examples" --workers 2 --no-color \
+    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
+    --exclude-path /v1/openapi.json
+curl -sf "$rest/readyz"
+if grep -q '"level":"ERROR"\|panicked' "$folder/job-manager.log"; then
+    grep '"level":"ERROR"\|panicked' "$folder/job-manager.log" >&2
+    exit 1
+fi
