@@ -25,7 +25,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/tidegate.v1.rs"));
 }
 
-pub use executable::{EXECUTABLE_HEADER_BYTES, NotExecutable, check_executable};
+pub use executable::{EXECUTABLE_HEADER_BYTES, NotExecutable, executable_target};
 pub use job::{JobEnd, JobEndKind, JobRecord};
 pub use object::{DecodeError, DecodeReason, StoredObject, checksum, decode, encode};
 pub use record::{CommittedRecord, GenerationRecord};

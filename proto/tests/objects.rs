@@ -67,9 +67,9 @@ fn job_record() -> impl Strategy<Value = JobRecord> {
         proptest::option::of(end),
     )
         .prop_map(|(job, artifact, arguments, savepoint, numbers, end)| JobRecord {
-            job: JobId::parse(&job).unwrap(),
+            job: JobId::parse(&job).expect("the pattern fits"),
             name: "name".to_owned(),
-            artifact: ArtifactId::parse(&artifact).unwrap(),
+            artifact: ArtifactId::parse(&artifact).expect("the pattern fits"),
             artifact_size_bytes: numbers.2,
             target: "x86_64-linux".to_owned(),
             graph: "{}".to_owned(),

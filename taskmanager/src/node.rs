@@ -4,8 +4,9 @@ use std::{fs::File, io::Read, path::Path, sync::Arc};
 
 use tidegate_core::{ArtifactId, TaskManagerId};
 use tidegate_proto::{
-    EXECUTABLE_HEADER_BYTES, check_executable,
+    EXECUTABLE_HEADER_BYTES,
     control::Registration,
+    executable_target,
     taskmanager::{DescribeProblem, DescribeProblemKind},
 };
 use tidegate_storage::Storage;
@@ -82,10 +83,17 @@ impl Node {
             let message = format!("artifact {artifact} cannot be read: {error}");
             problem(DescribeProblemKind::Unavailable, message)
         })?;
-        check_executable(&header, &Registration::own_target()).map_err(|reason| {
+        let unfit = |reason: String| {
             let message = format!("artifact {artifact} cannot be run: {reason}");
             problem(DescribeProblemKind::NotExecutable, message)
-        })?;
+        };
+        let target = executable_target(&header).map_err(|error| unfit(error.to_string()))?;
+        let own = Registration::own_target();
+        if target != own {
+            return Err(unfit(format!(
+                "it was compiled for {target} and this machine is {own}; build the job for the cluster's machines"
+            )));
+        }
         Ok(executable)
     }
 }

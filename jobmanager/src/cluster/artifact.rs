@@ -8,8 +8,9 @@ use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use sha2::{Digest, Sha256};
 use tidegate_core::ArtifactId;
 use tidegate_driver::{JobStore, StoreError};
+use tidegate_proto::{EXECUTABLE_HEADER_BYTES, executable_target};
 
-use super::{error::ClusterError, executable};
+use super::error::ClusterError;
 
 const ARTIFACTS: &str = "artifacts";
 const UPLOADS: &str = "uploads";
@@ -110,7 +111,7 @@ impl Artifacts {
     ) -> Result<Taken, ClusterError> {
         let mut bytes = pin!(bytes);
         let (mut digest, mut size) = (Sha256::new(), 0);
-        let mut header = BytesMut::with_capacity(executable::HEADER_BYTES);
+        let mut header = BytesMut::with_capacity(EXECUTABLE_HEADER_BYTES);
         let mut target = None;
         while let Some(chunk) = bytes.next().await {
             let chunk = chunk.map_err(|error| ClusterError::UploadBroken {
@@ -124,10 +125,10 @@ impl Artifacts {
                 });
             }
             if target.is_none() {
-                let missing = executable::HEADER_BYTES - header.len();
+                let missing = EXECUTABLE_HEADER_BYTES - header.len();
                 header.extend_from_slice(&chunk[..missing.min(chunk.len())]);
-                if header.len() == executable::HEADER_BYTES {
-                    target = Some(executable::target(&header).map_err(ClusterError::NotExecutable)?);
+                if header.len() == EXECUTABLE_HEADER_BYTES {
+                    target = Some(target_of(&header)?);
                 }
             }
             digest.update(&chunk);
@@ -137,7 +138,7 @@ impl Artifacts {
         }
         let target = match target {
             Some(target) => target,
-            None => executable::target(&header).map_err(ClusterError::NotExecutable)?,
+            None => target_of(&header)?,
         };
         let id = ArtifactId::parse(&hexadecimal(&digest.finalize()))?;
         Ok(Taken { id, target })
@@ -160,14 +161,14 @@ impl Artifacts {
 
     /// What an executable that is there was compiled for.
     pub(crate) async fn target(&self, artifact: &Artifact) -> Result<String, ClusterError> {
-        let end = artifact.size.min(executable::HEADER_BYTES as u64);
+        let end = artifact.size.min(EXECUTABLE_HEADER_BYTES as u64);
         let header = self
             .root
             .store()
             .get_range(&self.path(&artifact.id), 0..end)
             .await;
         let header = header.map_err(|error| storage(&error))?;
-        executable::target(&header).map_err(ClusterError::NotExecutable)
+        target_of(&header)
     }
 
     /// All that are there, in the order of their digests.
@@ -224,6 +225,10 @@ impl Artifacts {
 struct Taken {
     id: ArtifactId,
     target: String,
+}
+
+fn target_of(header: &[u8]) -> Result<String, ClusterError> {
+    executable_target(header).map_err(|error| ClusterError::NotExecutable(error.to_string()))
 }
 
 fn storage(error: &object_store::Error) -> ClusterError {

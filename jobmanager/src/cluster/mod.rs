@@ -9,7 +9,6 @@ mod clock;
 mod description;
 mod dispatcher;
 mod error;
-mod executable;
 mod handle;
 mod job;
 mod manager;

@@ -145,7 +145,7 @@ async fn what_cannot_be_started_is_reported_by_its_cause() {
     shorter.size_bytes -= 1;
     let cases = [
         (script, "a script"),
-        (foreign, "is an executable for "),
+        (foreign, "it was compiled for "),
         (damaged, "has the digest"),
         (missing, "is not in the cluster's storage"),
         (shorter, "bytes"),
