@@ -63,13 +63,22 @@ fn watermark<O: Send + 'static>(harness: &mut Harness<O>, time: i64) {
     harness.watermark(EventTime(time)).unwrap();
 }
 
-/// Key, start, end, value, in order.
+/// Key, start, end, value, in order. The results' event time is the last millisecond of their window.
 fn taken(harness: &mut Harness<Windowed<u32, u64>>) -> Vec<(u32, i64, i64, u64)> {
+    taken_with_time(harness, -1)
+}
+
+/// [`taken`] of sessions, whose results have their end as event time.
+fn taken_sessions(harness: &mut Harness<Windowed<u32, u64>>) -> Vec<(u32, i64, i64, u64)> {
+    taken_with_time(harness, 0)
+}
+
+fn taken_with_time(harness: &mut Harness<Windowed<u32, u64>>, after_end: i64) -> Vec<(u32, i64, i64, u64)> {
     let mut results: Vec<_> = harness
         .take_timed()
         .into_iter()
         .map(|(result, time)| {
-            assert_eq!(time, Some(EventTime(result.window.end.0 - 1)));
+            assert_eq!(time, Some(EventTime(result.window.end.0 + after_end)));
             (
                 result.key,
                 result.window.start.0,
@@ -187,16 +196,35 @@ fn sessions_merge_per_key() {
         &mut harness,
         &[(1, 1, 0), (1, 10, 9), (1, 100, 30), (2, 5, 12), (1, 1000, 20)],
     );
-    // A gap after the last record a session is over: the one at 20 is ten after what the first lasts to, less one.
-    watermark(&mut harness, 17);
-    assert!(taken(&mut harness).is_empty());
+    // A gap after its last record a session is over, and not before: a record of that time would belong to it.
     watermark(&mut harness, 18);
-    assert_eq!(taken(&mut harness), [(1, 0, 19, 11)]);
+    assert!(taken_sessions(&mut harness).is_empty());
+    watermark(&mut harness, 19);
+    assert_eq!(taken_sessions(&mut harness), [(1, 0, 19, 11)]);
     // It brings two sessions together.
     push(&mut harness, &[(1, 1, 25)]);
     watermark(&mut harness, i64::MAX);
-    assert_eq!(taken(&mut harness), [(1, 20, 40, 1101), (2, 12, 22, 5)]);
+    assert_eq!(taken_sessions(&mut harness), [(1, 20, 40, 1101), (2, 12, 22, 5)]);
     assert_eq!(harness.entries(), 0);
+}
+
+#[test]
+fn a_record_a_gap_after_another_is_in_its_session_however_time_goes_on() {
+    for between in [i64::MIN, 9] {
+        let mut harness = sums(Session::with_gap(ms(10)));
+        push(&mut harness, &[(1, 1, 0)]);
+        if between > i64::MIN {
+            // A record at 10 is not late yet, so the session cannot have fired.
+            watermark(&mut harness, between);
+        }
+        push(&mut harness, &[(1, 10, 10), (1, 100, 21)]);
+        watermark(&mut harness, i64::MAX);
+        assert_eq!(
+            taken_sessions(&mut harness),
+            [(1, 0, 20, 11), (1, 21, 31, 100)],
+            "watermark {between}"
+        );
+    }
 }
 
 #[test]
@@ -204,18 +232,18 @@ fn a_late_record_brings_sessions_together_that_have_fired() {
     let mut harness = sums(Session::with_gap(ms(10)).allowed_lateness(ms(20)));
     push(&mut harness, &[(1, 1, 0), (1, 10, 15)]);
     watermark(&mut harness, 30);
-    assert_eq!(taken(&mut harness), [(1, 0, 10, 1), (1, 15, 25, 10)]);
+    assert_eq!(taken_sessions(&mut harness), [(1, 0, 10, 1), (1, 15, 25, 10)]);
     // The first can no longer change by itself.
     push(&mut harness, &[(1, 100, 8)]);
-    assert_eq!(taken(&mut harness), [(1, 8, 25, 110)]);
+    assert_eq!(taken_sessions(&mut harness), [(1, 8, 25, 110)]);
     // One that would be late alone is not if it meets a session that can still change.
     push(&mut harness, &[(1, 5, 1)]);
-    assert_eq!(taken(&mut harness), [(1, 1, 25, 115)]);
-    push(&mut harness, &[(1, 1000, 24), (2, 7, -3)]);
+    assert_eq!(taken_sessions(&mut harness), [(1, 1, 25, 115)]);
+    push(&mut harness, &[(1, 1000, 24), (2, 7, 0)]);
     assert_eq!(harness.take_side(late_records::<Sale>()), [(2, 7)]);
-    watermark(&mut harness, 33);
-    assert_eq!(taken(&mut harness), [(1, 1, 34, 1115)]);
-    watermark(&mut harness, 53);
+    watermark(&mut harness, 34);
+    assert_eq!(taken_sessions(&mut harness), [(1, 1, 34, 1115)]);
+    watermark(&mut harness, 54);
     assert_eq!(harness.entries(), 0);
 }
 
@@ -226,11 +254,11 @@ fn sessions_of_processing_time_end_a_gap_after_their_last_record() {
     harness.set_processing_time(ProcessingTime(6)).unwrap();
     harness.push([(1, 10)]).unwrap();
     harness.set_processing_time(ProcessingTime(15)).unwrap();
-    assert!(taken(&mut harness).is_empty());
-    assert_eq!(harness.next_timer().unwrap(), Some(ProcessingTime(16)));
+    assert!(taken_sessions(&mut harness).is_empty());
+    assert_eq!(harness.next_timer().unwrap(), Some(ProcessingTime(17)));
     let snapshot = harness.checkpoint().unwrap();
-    harness.set_processing_time(ProcessingTime(16)).unwrap();
-    assert_eq!(taken(&mut harness), [(1, 0, 16, 11)]);
+    harness.set_processing_time(ProcessingTime(17)).unwrap();
+    assert_eq!(taken_sessions(&mut harness), [(1, 0, 16, 11)]);
     // Whoever goes on from the snapshot knows when it is due, too.
     let plan = Session::with_gap(ms(10)).processing_time().plan().unwrap();
     let contents = Arc::new(Aggregated::new(Sum::of(|sale: &Sale| sale.1)));
@@ -239,9 +267,9 @@ fn sessions_of_processing_time_end_a_gap_after_their_last_record() {
         .at(ProcessingTime(15))
         .restore(&snapshot);
     let mut restored = builder.boxed_input(operator).unwrap();
-    assert_eq!(restored.next_timer().unwrap(), Some(ProcessingTime(16)));
+    assert_eq!(restored.next_timer().unwrap(), Some(ProcessingTime(17)));
     restored.set_processing_time(ProcessingTime(20)).unwrap();
-    assert_eq!(taken(&mut restored), [(1, 0, 16, 11)]);
+    assert_eq!(taken_sessions(&mut restored), [(1, 0, 16, 11)]);
 }
 
 #[test]

@@ -101,11 +101,12 @@ impl<C: WindowContents<u16, Record>> WindowContents<u16, Record> for OneByOne<C>
         &self,
         key: &u16,
         window: Window,
+        time: EventTime,
         parts: &[&C::Value],
         out: &mut Output<C::Out>,
         context: &OperatorContext,
     ) -> Result<(), BoxError> {
-        self.0.emit(key, window, parts, out, context)?;
+        self.0.emit(key, window, time, parts, out, context)?;
         let _ = out.settle()?;
         Ok(())
     }
@@ -129,6 +130,14 @@ fn ms(millis: i64) -> Duration {
 }
 
 impl Plan {
+    /// The time at which a window that ends here fires: a session's end may still be a record's time.
+    fn due(self, end: i64) -> i64 {
+        match self.shape {
+            Shape::Grid { .. } => end - 1,
+            Shape::Sessions { .. } => end,
+        }
+    }
+
     fn windows(self) -> WindowPlan {
         let lateness = ms(self.lateness);
         let plan = match self.shape {
@@ -171,7 +180,7 @@ impl Reference {
     }
 
     fn is_closed(&self, end: i64) -> bool {
-        end - 1 + self.plan.lateness <= self.watermark
+        self.plan.due(end) + self.plan.lateness <= self.watermark
     }
 
     fn record(&mut self, (key, bit): Record, time: i64) {
@@ -188,7 +197,7 @@ impl Reference {
                 let (mut start, mut end, mut bits) = (time, time + gap, 0);
                 let mut met = Vec::new();
                 for ((other, other_start, other_end), others) in &self.windows {
-                    if *other == key && *other_start < time + gap && time < *other_end {
+                    if *other == key && *other_start <= time + gap && time <= *other_end {
                         (start, end) = (start.min(*other_start), end.max(*other_end));
                         bits |= others;
                         met.push((key, *other_start, *other_end));
@@ -208,7 +217,7 @@ impl Reference {
         }
         for (key, start, end, bits) in of_record {
             *self.windows.entry((key, start, end)).or_default() |= bits | bit;
-            if end - 1 <= self.watermark {
+            if self.plan.due(end) <= self.watermark {
                 self.changed.insert((key, start, end));
             }
         }
@@ -227,13 +236,18 @@ impl Reference {
 
     fn watermark(&mut self, watermark: i64) {
         let before = std::mem::replace(&mut self.watermark, watermark);
-        let due = |(_, _, end): &(u16, i64, i64)| end - 1 > before && end - 1 <= watermark;
-        for window in self.windows.keys().copied().filter(due).collect::<Vec<_>>() {
+        let due: Vec<_> = self
+            .windows
+            .keys()
+            .copied()
+            .filter(|(_, _, end)| self.plan.due(*end) > before && self.plan.due(*end) <= watermark)
+            .collect();
+        for window in due {
             self.emit(window);
         }
-        let lateness = self.plan.lateness;
-        self.windows
-            .retain(|(_, _, end), _| end - 1 + lateness > watermark);
+        let mut windows = std::mem::take(&mut self.windows);
+        windows.retain(|(_, _, end), _| !self.is_closed(*end));
+        self.windows = windows;
     }
 }
 
@@ -330,7 +344,7 @@ impl<'a, C: WindowContents<u16, Record, Out = Windowed<u16, u128>>> Job<'a, C> {
     fn collect(&mut self) {
         for task in &mut self.tasks {
             for (result, time) in task.take_timed() {
-                assert_eq!(time, Some(result.window.last()));
+                assert_eq!(time, Some(EventTime(self.plan.due(result.window.end.0))));
                 self.results.push(outcome(result));
             }
             self.late.extend(task.take_side(late_records::<Record>()));

@@ -176,7 +176,7 @@ impl Results {
         for day in &last {
             assert!(
                 day.windows(2)
-                    .all(|legs| legs[1].departed - legs[0].departed < REST),
+                    .all(|legs| legs[1].departed - legs[0].departed <= REST),
                 "{day:?} is more than one day"
             );
         }

@@ -35,6 +35,12 @@ fn is_session(shape: Shape) -> bool {
     matches!(shape, Shape::Session { .. })
 }
 
+/// The event time at which a window that ends here fires, which is that of its result. A session's end may still be the
+/// time of a record of it.
+fn due(shape: Shape, end: i64) -> i64 {
+    if is_session(shape) { end } else { end - 1 }
+}
+
 /// Plain sequential windows: the results of records that come one after the other, of which some are late.
 struct Reference {
     /// What each window holds in the end.
@@ -56,7 +62,7 @@ fn refer(
     let mut open = Open::new();
     let mut now = i64::MIN;
     for event in events {
-        let is_over = |end: i64| end - 1 + lateness <= now;
+        let is_over = |end: i64| due(shape, end) + lateness <= now;
         let is_late = if is_session(shape) {
             let window = windows(shape, event.time_ms)[0];
             !join_sessions(&mut open, &event, window, is_over)
@@ -73,7 +79,7 @@ fn refer(
             late.extend(&event.ids);
         }
         now = now.max(watermark(&event));
-        let is_over = |window: &(u64, i64, i64)| window.2 - 1 + lateness <= now;
+        let is_over = |window: &(u64, i64, i64)| due(shape, window.2) + lateness <= now;
         let (over, still) = open
             .into_iter()
             .partition::<Open, _>(|(window, _)| is_over(window));
@@ -98,7 +104,7 @@ fn join_sessions(
     is_over: impl Fn(i64) -> bool,
 ) -> bool {
     let of_key = open.range((event.key, i64::MIN, i64::MIN)..=(event.key, i64::MAX, i64::MAX));
-    let met = of_key.filter(|(window, _)| window.1 < end && start < window.2);
+    let met = of_key.filter(|(window, _)| window.1 <= end && start <= window.2);
     let met: Vec<_> = met.map(|(window, _)| *window).collect();
     let all_start = met.iter().map(|window| window.1).fold(start, i64::min);
     let all_end = met.iter().map(|window| window.2).fold(end, i64::max);
@@ -161,7 +167,7 @@ pub(crate) struct Came {
 /// where that was; of any other it is the start.
 pub(crate) fn check(events: &Events, reckoning: &Reckoning, came: &Came, since: &EventCut) {
     let all: BTreeMap<u64, Event> = events.all().map(|event| (event.ids[0], event)).collect();
-    let mut late = BTreeSet::new();
+    let (shape, mut late) = (reckoning.shape(), BTreeSet::new());
     for event in &came.late {
         let id = event.ids[0];
         assert_eq!(all.get(&id), Some(event), "a late record is one that was read");
@@ -172,7 +178,7 @@ pub(crate) fn check(events: &Events, reckoning: &Reckoning, came: &Came, since: 
         Disorder::Within => {
             assert!(late.is_empty(), "{late:?} are late, and none should be");
             let reference = refer(reckoning, events.all(), |_| i64::MIN);
-            check_rows(&came.rows, &reference.rows, events.watermark(since), since);
+            check_rows(shape, &came.rows, &reference.rows, events.watermark(since), since);
         }
         Disorder::BeyondAlone => {
             let mut highest = i64::MIN;
@@ -183,7 +189,7 @@ pub(crate) fn check(events: &Events, reckoning: &Reckoning, came: &Came, since: 
             let expected = reference.late.iter().filter(|id| !since.has(**id));
             assert_eq!(late, expected.copied().collect(), "what is late is certain");
             let last = last_results(reckoning.shape(), &came.rows);
-            check_rows(&last, &reference.rows, events.watermark(since), since);
+            check_rows(shape, &last, &reference.rows, events.watermark(since), since);
         }
         Disorder::Racing(_) => check_conserved(events, reckoning, came, &late, &all, since),
     }
@@ -191,13 +197,13 @@ pub(crate) fn check(events: &Events, reckoning: &Reckoning, came: &Came, since: 
 
 /// The results are those expected. Those of windows that had all their records at the time of `since`, and were over when
 /// the watermark was at `watermark`, may have come before.
-fn check_rows(rows: &[Row], expected: &[Row], watermark: i64, since: &EventCut) {
+fn check_rows(shape: Shape, rows: &[Row], expected: &[Row], watermark: i64, since: &EventCut) {
     let mut rows = rows.to_vec();
     rows.sort_unstable();
     let mut came = rows.iter().peekable();
     for row in expected {
         if came.next_if_eq(&row).is_none() {
-            let may_have_come = row.end - 1 <= watermark && row.ids.iter().all(|id| since.has(*id));
+            let may_have_come = due(shape, row.end) <= watermark && row.ids.iter().all(|id| since.has(*id));
             assert!(
                 may_have_come,
                 "{row:?} is missing; next is {:?}; since {since:?}, watermark {watermark}",
@@ -248,7 +254,7 @@ fn check_conserved(
             let (_, end) = mine[mine.len() - 1];
             let reached = highest - BOUND_MS - 1;
             assert!(
-                end - 1 + reckoning.lateness() <= reached,
+                due(shape, end) + reckoning.lateness() <= reached,
                 "{event:?} cannot have been late: the watermark was never beyond {reached}"
             );
         } else if is_session(shape) {
@@ -271,7 +277,7 @@ fn check_session(row: &Row, gap: i64, all: &BTreeMap<u64, Event>) {
     let mut times: Vec<i64> = row.ids.iter().map(|id| all[id].time_ms).collect();
     times.sort_unstable();
     assert!(
-        times.windows(2).all(|pair| pair[1] - pair[0] < gap),
+        times.windows(2).all(|pair| pair[1] - pair[0] <= gap),
         "{row:?} is not one session: {times:?}"
     );
     assert_eq!(
@@ -286,7 +292,7 @@ pub(crate) fn check_again(events: &Events, size: i64, rows: &[Row], since: &Even
     let first = refer(&events.reckonings[0], events.all(), |_| i64::MIN);
     let mut gathered: BTreeMap<(u64, i64), Vec<u64>> = BTreeMap::new();
     for row in first.rows {
-        let start = (row.end - 1).div_euclid(size) * size;
+        let start = due(events.reckonings[0].shape(), row.end).div_euclid(size) * size;
         gathered
             .entry((again_key(row.key), start))
             .or_default()
@@ -300,5 +306,6 @@ pub(crate) fn check_again(events: &Events, size: i64, rows: &[Row], since: &Even
             Row { key, start, end, ids }
         })
         .collect();
-    check_rows(rows, &expected, events.watermark(since), since);
+    let gathering = Shape::Tumbling { size, offset: 0 };
+    check_rows(gathering, rows, &expected, events.watermark(since), since);
 }

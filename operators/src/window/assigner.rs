@@ -208,7 +208,7 @@ impl WindowAssigner for Sliding {
     }
 }
 
-/// Windows that each key makes for itself: records less than a gap apart are in one of them. It ends a gap after the last.
+/// Windows that each key makes for itself: records not more than a gap apart are in one of them. It ends a gap after the last.
 ///
 /// ```text
 ///   ord  ──●─●──●─────────────●──●──▶

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use serde::{Serialize, de::DeserializeOwned};
-use tidegate_core::{BoxError, Key, OperatorContext, Output};
+use tidegate_core::{BoxError, EventTime, Key, OperatorContext, Output};
 use tidegate_state::Aggregator;
 
 use super::result::{Window, Windowed};
@@ -37,7 +37,7 @@ pub trait WindowContents<K: Key, T>: Send + Sync + 'static {
         None
     }
 
-    /// Emits the result of a window. `parts` is what was kept of the stretches it is made of, in the order of time, and
+    /// Emits the result of a window with its event time. `parts` is what was kept of the stretches it is made of, in the order of time, and
     /// never empty.
     ///
     /// # Errors
@@ -46,6 +46,7 @@ pub trait WindowContents<K: Key, T>: Send + Sync + 'static {
         &self,
         key: &K,
         window: Window,
+        time: EventTime,
         parts: &[&Self::Value],
         out: &mut Output<Self::Out>,
         context: &OperatorContext,
@@ -109,6 +110,7 @@ where
         &self,
         key: &K,
         window: Window,
+        time: EventTime,
         parts: &[&A::Acc],
         out: &mut Output<Self::Out>,
         _context: &OperatorContext,
@@ -119,7 +121,7 @@ where
         };
         if let Some(value) = value {
             let key = key.clone();
-            out.emit(Windowed { key, window, value }, Some(window.last()));
+            out.emit(Windowed { key, window, value }, Some(time));
         }
         Ok(())
     }
@@ -175,13 +177,14 @@ where
         &self,
         key: &K,
         window: Window,
+        time: EventTime,
         parts: &[&T],
         out: &mut Output<Self::Out>,
         _context: &OperatorContext,
     ) -> Result<(), BoxError> {
         if let Some(value) = merged::<K, _, _>(self, parts) {
             let key = key.clone();
-            out.emit(Windowed { key, window, value }, Some(window.last()));
+            out.emit(Windowed { key, window, value }, Some(time));
         }
         Ok(())
     }

@@ -21,7 +21,8 @@
 //! ```
 //!
 //! Results carry the key, the window and the value, and have the window's last millisecond as their event time: windows
-//! behind windows see them in time. When all input has ended the watermark goes beyond everything, and what is left fires.
+//! behind windows see them in time. A session ends a gap after its last record, a record at that very time still prolongs it,
+//! and so its result comes, with the end as its time, when the watermark has come to its end. When all input has ended the watermark goes beyond everything, and what is left fires.
 //! A job that is suspended has not ended: its windows stay open.
 //!
 //! # Late records

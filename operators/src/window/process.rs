@@ -93,6 +93,7 @@ impl<'a, T> WindowElements<'a, T> {
 pub struct WindowContext<'a, K, O> {
     key: &'a K,
     window: Window,
+    time: EventTime,
     out: &'a mut Output<O>,
     operator: &'a OperatorContext,
 }
@@ -118,14 +119,14 @@ impl<'a, K, O> WindowContext<'a, K, O> {
         self.operator.now()
     }
 
-    /// Emits a record. Its event time is the last millisecond of the window.
+    /// Emits a record. Its event time is the last millisecond of the window; that of a session its end.
     pub fn emit(&mut self, record: O) {
-        self.out.emit(record, Some(self.window.last()));
+        self.out.emit(record, Some(self.time));
     }
 
     /// Emits a record into a side output, with the event time of the window. It is dropped if nobody reads there.
     pub fn emit_side<S: 'static>(&mut self, tag: OutputTag<S>, record: S) {
-        self.out.emit_side(tag, record, Some(self.window.last()));
+        self.out.emit_side(tag, record, Some(self.time));
     }
 
     /// Adds to a counter of the function's own, of this name.
@@ -173,6 +174,7 @@ where
         &self,
         key: &P::Key,
         window: Window,
+        time: EventTime,
         parts: &[&Vec<P::In>],
         out: &mut Output<P::Out>,
         operator: &OperatorContext,
@@ -180,6 +182,7 @@ where
         let mut context = WindowContext {
             key,
             window,
+            time,
             out,
             operator,
         };

@@ -28,7 +28,7 @@ impl Window {
         self.start <= time && time < self.end
     }
 
-    /// The last millisecond that is in the window: the event time of its results.
+    /// The last millisecond that is in the window: the event time of its results, unless it is a session.
     pub fn last(&self) -> EventTime {
         EventTime(self.end.0.saturating_sub(1))
     }
@@ -48,7 +48,8 @@ impl EncodeKey for Window {
     }
 }
 
-/// The result of a window, with the key and the window it is of. Its event time is the last millisecond of the window.
+/// The result of a window, with the key and the window it is of. Its event time is the last millisecond of the window; that of a
+/// session is its end, when it is certain that nothing prolongs it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Windowed<K, V> {
     /// The key.

@@ -25,13 +25,13 @@ pub(super) struct SessionState<V> {
 }
 
 impl<V> SessionState<V> {
-    /// When something has to be done about it: when time has come right before this.
+    /// When something has to be done about it: when time has come to this.
     pub(super) fn due(&self, lateness: i64) -> i64 {
         if self.fired { self.end + lateness } else { self.end }
     }
 }
 
-/// All sessions of a key, in the order of time. They do not overlap.
+/// All sessions of a key, in the order of time. They do not touch.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Sessions<V> {
     pub(super) all: Vec<SessionState<V>>,

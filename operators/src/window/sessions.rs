@@ -73,13 +73,14 @@ where
         }
     }
 
-    /// Puts a record into its session, which it may start, prolong or merge from several.
+    /// Puts a record into its session, which it may start, prolong or merge from several. A record that comes exactly a gap
+    /// after the one before still belongs to it.
     fn place(&mut self, record: T, hint: Hint, time: i64) -> Placed<T> {
         let (start, end) = (time, time + self.gap);
         let lateness = self.lateness;
         let probe = self.selector.probe(&record);
         let Some(sessions) = self.table.table.get_mut_at(hint, &probe) else {
-            if end - 1 + lateness <= self.now {
+            if end + lateness <= self.now {
                 drop(probe);
                 return Placed::Late(record);
             }
@@ -94,14 +95,14 @@ where
             return Placed::Kept;
         };
         let all = &mut sessions.all;
-        let first = all.partition_point(|session| session.end <= start);
+        let first = all.partition_point(|session| session.end < start);
         let met = first
             + all[first..]
                 .iter()
-                .take_while(|session| session.start < end)
+                .take_while(|session| session.start <= end)
                 .count();
         let last_end = all[first..met].last().map_or(end, |session| session.end.max(end));
-        if last_end - 1 + lateness <= self.now {
+        if last_end + lateness <= self.now {
             drop(probe);
             return Placed::Late(record);
         }
@@ -123,19 +124,19 @@ where
         context: &OperatorContext,
     ) -> Result<Progress, OperatorError> {
         let (now, lateness) = (self.now, self.lateness);
-        while let Some((hash, key)) = self.table.pop_due(now.saturating_add(1)) {
+        while let Some((hash, key)) = self.table.pop_due(now) {
             let contents = &*self.contents;
             if let Some(sessions) = self.table.table.get_mut(hash, &key) {
                 for session in &mut sessions.all {
-                    if !session.fired && session.end - 1 <= now {
+                    if !session.fired && session.end <= now {
                         session.fired = true;
                         let window = Window::new(session.start, session.end);
                         contents
-                            .emit(&key, window, &[&session.value], out, context)
+                            .emit(&key, window, window.end, &[&session.value], out, context)
                             .map_err(OperatorError::Other)?;
                     }
                 }
-                sessions.all.retain(|session| session.end - 1 + lateness > now);
+                sessions.all.retain(|session| session.end + lateness > now);
             }
             self.table.put_back(hash, key);
             if out.is_full() {
@@ -226,7 +227,10 @@ where
     fn next_timer(&self) -> Option<ProcessingTime> {
         match self.clock {
             Clock::Event => None,
-            Clock::Processing => self.table.first_due().map(ProcessingTime),
+            Clock::Processing => self
+                .table
+                .first_due()
+                .map(|due| ProcessingTime(due.saturating_add(1))),
         }
     }
 

@@ -278,7 +278,7 @@ where
                         .map(|row| table.at(group, *row).1),
                 );
                 self.contents
-                    .emit(key, window, &parts, out, context)
+                    .emit(key, window, window.last(), &parts, out, context)
                     .map_err(OperatorError::Other)?;
             }
             if is_large && out.is_full() && firing.next < firing.rows.len() {
@@ -315,7 +315,7 @@ where
         while let Some(tail) = running.next_tail() {
             running
                 .advance(bounds, table, contents, |key, parts| {
-                    contents.emit(key, window, parts, out, context)
+                    contents.emit(key, window, window.last(), parts, out, context)
                 })
                 .map_err(OperatorError::Other)?;
             if is_large && out.is_full() && running.next_tail().is_some_and(|next| next != tail) {
@@ -359,7 +359,7 @@ where
                 parts.extend(slice.and_then(|slice| self.table.get(slice, update.hash, &update.key)));
             }
             self.contents
-                .emit(&update.key, window, &parts, out, context)
+                .emit(&update.key, window, window.last(), &parts, out, context)
                 .map_err(OperatorError::Other)?;
             if out.is_full() {
                 return Ok(Progress::More);

@@ -66,7 +66,7 @@ impl Query for UserSessions {
             if bid.date_time >= next_sweep {
                 next_sweep = bid.date_time + gap_ms;
                 open.retain(|_, session| {
-                    let is_over = session.end <= bid.date_time;
+                    let is_over = session.end < bid.date_time;
                     if is_over {
                         result(*session);
                     }
@@ -80,7 +80,7 @@ impl Query for UserSessions {
                 end: bid.date_time,
             };
             let session = open.entry(bid.bidder).or_insert(fresh);
-            if session.bids > 0 && session.end <= bid.date_time {
+            if session.bids > 0 && session.end < bid.date_time {
                 result(std::mem::replace(session, fresh));
             }
             session.bids += 1;

@@ -103,7 +103,7 @@ pub(crate) fn working_days(mut departures: Vec<Departure>) -> Vec<Vec<Departure>
     departures.retain(|departure| !departure.aircraft.is_empty());
     departures.sort_by(|a, b| (&a.aircraft, a).cmp(&(&b.aircraft, b)));
     let mut days: Vec<Vec<Departure>> = departures
-        .chunk_by(|a, b| a.aircraft == b.aircraft && b.departed - a.departed < REST)
+        .chunk_by(|a, b| a.aircraft == b.aircraft && b.departed - a.departed <= REST)
         .map(<[Departure]>::to_vec)
         .collect();
     days.sort();
