@@ -1,11 +1,16 @@
 //! `cargo bench -p tidegate-benchmarks --bench peers -- --peer renoir=<program> [q3]`: ours beside another engine. Called
-//! with a query, a parallelism and a number of events it is our side of the comparison.
+//! with a query, a parallelism and a number of events it is our side of the comparison, with a directory as well one of the
+//! lives of a recovery.
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use std::{error::Error, process::ExitCode};
 
 use tidegate_benchmarks::{
     BenchmarkError,
-    peers::{Peer, Request, compare, run_ours},
+    peers::{Peer, Request, compare, run_life, run_ours},
 };
 
 fn main() -> ExitCode {
@@ -27,6 +32,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), BenchmarkError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let (Some(request), Some(directory)) = (Request::parse(arguments.iter().cloned()), arguments.get(3)) {
+        return run_life(&request, directory.as_ref());
+    }
     if let Some(request) = Request::parse(arguments.iter().cloned()) {
         let outcome = run_ours(&request)?;
         println!(

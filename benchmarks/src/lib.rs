@@ -16,6 +16,7 @@ pub mod prepared;
 pub mod rows;
 pub mod runner;
 pub mod schedule;
+mod scheduled_run;
 mod state_job;
 pub mod suite;
 pub mod watch_sink;

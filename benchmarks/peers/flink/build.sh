@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches Flink as PyPI carries it, compiles our job against it and writes a program that runs it. Needs Java 17 and pip.
+# Fetches Flink as PyPI carries it, compiles our jobs against it and writes a program that runs them. Needs Java 17 and pip.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:?where to build}
@@ -12,6 +12,7 @@ if [ ! -d "$out/flink/pyflink/lib" ]; then
     mkdir -p "$out/flink"
     (cd "$out/flink" && python3 -m zipfile -e "$out"/download/apache_flink_libraries-"$version"-*.whl .)
 fi
+rm -rf "$out/classes"
 mkdir -p "$out/classes"
 javac -nowarn -d "$out/classes" -cp "$out/flink/pyflink/lib/*" "$here"/src/peers/*.java
 
@@ -21,9 +22,11 @@ opens=(java.base/java.lang java.base/java.util java.base/java.util.concurrent ja
     java.base/java.lang.reflect)
 {
     echo '#!/usr/bin/env bash'
-    printf 'exec java -Xms2g -Xmx6g'
+    # What a run keeps on disk goes with it.
+    printf 'scratch=$(mktemp -d)\ntrap %q EXIT\n' 'rm -rf "$scratch"'
+    printf 'java -Xms2g -Xmx8g -Djava.io.tmpdir="$scratch"'
     printf ' --add-opens=%s=ALL-UNNAMED' "${opens[@]}"
-    printf ' -cp %q peers.KeyedSum "$@" 2> %q\n' "$out/flink/pyflink/lib/*:$out/classes" "$out/log"
-} > "$out/keyed-sum"
-chmod +x "$out/keyed-sum"
-echo "$out/keyed-sum"
+    printf ' -cp %q peers.Main "$@" 2> %q\n' "$out/flink/pyflink/lib/*:$out/classes" "$out/log"
+} > "$out/flink-peer"
+chmod +x "$out/flink-peer"
+echo "$out/flink-peer"

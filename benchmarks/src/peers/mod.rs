@@ -4,9 +4,12 @@
 //! over them and prints an [`Outcome`] as one line of JSON.
 
 mod compare;
+mod open_loop;
 mod ours;
 mod outcome;
+mod recovery;
 
 pub use compare::{Peer, compare};
 pub use ours::run_ours;
 pub use outcome::{Outcome, Request};
+pub use recovery::run_life;

@@ -2,7 +2,11 @@
 
 use tidegate::{Job, RunOptions, prelude::*};
 
-use super::outcome::{Outcome, Request};
+use super::{
+    open_loop,
+    outcome::{Outcome, Request},
+    recovery::{self, RECOVERY},
+};
 use crate::{
     BenchmarkError,
     checksum_sink::ChecksumSink,
@@ -16,6 +20,9 @@ use crate::{
 const ID: &str = "E5b";
 /// The name by which the keyed running sum of E2 is asked for.
 pub(super) const SUM: &str = "sum";
+/// The names of the jobs whose records come on a schedule.
+pub(super) const LATENCY: &str = "latency";
+pub(super) const STATE: &str = "state";
 const KEYS: u64 = 1_000_000;
 
 /// Runs a query with checkpoints every second to a local directory.
@@ -29,9 +36,12 @@ pub fn run_ours(request: &Request) -> Result<Outcome, BenchmarkError> {
         "q7" => run::<HighestBid>(request),
         "q8" => run::<NewSellers>(request),
         SUM => run_sum(request),
+        LATENCY => open_loop::small(request),
+        STATE => open_loop::large(request),
+        RECOVERY => recovery::measure(request),
         other => Err(BenchmarkError::Unknown {
             name: other.to_owned(),
-            known: "q3, q5, q7, q8, sum".to_owned(),
+            known: "q3, q5, q7, q8, sum, latency, state, recovery".to_owned(),
         }),
     }
 }
@@ -88,6 +98,8 @@ mod tests {
         for query in ["q3", "q5", "q7", "q8", SUM] {
             assert!(run_ours(&request(query)).unwrap().results > 0, "{query}");
         }
+        let late = run_ours(&request(LATENCY)).unwrap();
+        assert!(late.figures.contains_key("p99_ms"), "{late:?}");
         assert!(matches!(
             run_ours(&request("q99")),
             Err(BenchmarkError::Unknown { .. })

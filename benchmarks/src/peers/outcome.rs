@@ -1,6 +1,6 @@
 //! What the programs of a comparison are asked, and what they answer.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ impl Request {
 }
 
 /// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// How many events were read.
     pub events: u64,
@@ -50,6 +50,9 @@ pub struct Outcome {
     pub wall_seconds: f64,
     /// Of the processors, all threads together, in seconds.
     pub cpu_seconds: f64,
+    /// What the query is about, where that is not how long it took. The end of a name is the unit: `p99_ms`.
+    #[serde(default)]
+    pub figures: BTreeMap<String, f64>,
 }
 
 impl Outcome {
@@ -61,7 +64,13 @@ impl Outcome {
             checksum,
             wall_seconds: usage.wall.as_secs_f64(),
             cpu_seconds: usage.cpu.as_secs_f64(),
+            figures: BTreeMap::new(),
         }
+    }
+
+    /// Adds a figure.
+    pub(super) fn figure(&mut self, name: &str, value: f64) {
+        self.figures.insert(name.to_owned(), value);
     }
 
     /// The outcome as one run of a comparison.

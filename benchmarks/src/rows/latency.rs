@@ -1,18 +1,17 @@
 //! E9: how late records are that come on a schedule, from when they were due to the sink; beside two bare threads on the
 //! same schedule.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tidegate::{Job, RunOptions, prelude::*};
+use tidegate::{Stream, prelude::*};
 
 use crate::{
     BenchmarkError,
-    job_run::{CHECKPOINT_INTERVAL, failed},
+    job_run::CHECKPOINT_INTERVAL,
     keyed_input::key,
-    latency_sink::{Latencies, LatencySink},
-    runner::{Bar, Moment, Report, Row, Status, Summary, Usage, measured},
-    schedule::{Schedule, ScheduledSource},
-    suite::checkpoint_directory,
+    latency_sink::Latencies,
+    runner::{Bar, Report, Row, Summary, measured},
+    scheduled_run::Plan,
     yardstick,
 };
 
@@ -24,53 +23,37 @@ const WARM_UP_SECONDS: u64 = 2;
 const SECONDS: u64 = 10;
 /// How often each side runs.
 const RUNS: usize = 5;
-/// Between making a schedule and its first record.
-const HEAD_START: Duration = Duration::from_millis(300);
-
-fn schedule() -> Schedule {
-    Schedule {
-        start: Instant::now() + HEAD_START,
-        per_second: PER_SECOND,
-        records: (WARM_UP_SECONDS + SECONDS) * PER_SECOND,
-    }
-}
+const PLAN: Plan = Plan {
+    id: ID,
+    per_second: PER_SECOND,
+    records: (WARM_UP_SECONDS + SECONDS) * PER_SECOND,
+    passed_over: WARM_UP_SECONDS * PER_SECOND,
+    parallelism: 2,
+    checkpoint_interval: CHECKPOINT_INTERVAL,
+};
 
 #[inline]
 fn key_of(number: u64) -> u64 {
     key(number.wrapping_mul(0x9e37_79b9) % KEYS)
 }
 
-/// The job, and how many threads ran.
-fn job() -> Result<(Latencies, Usage, u64), BenchmarkError> {
-    let directory = checkpoint_directory()?;
-    let schedule = schedule();
-    let sink = LatencySink::new(schedule, WARM_UP_SECONDS * PER_SECOND);
-    let env = Env::new("latency");
-    env.source("schedule", ScheduledSource::new(schedule))
+/// The job: the last number of each key.
+pub(crate) fn last_of_each(numbers: Stream<u64>) -> Stream<u64> {
+    numbers
         .key_by(|number| key_of(*number))
         .fold("last", || 0, |last, number| *last = number, Emit::EveryRecord)
         .map(|last| last.value)
-        .sink("latencies", sink.clone());
-    let job: Job = env.build().map_err(|cause| failed(ID, cause))?;
-    let options = RunOptions::at(directory.path().display().to_string())
-        .parallelism(2)
-        .checkpoint_interval(CHECKPOINT_INTERVAL);
-    let start = Moment::now();
-    let running = job.start(options).map_err(|cause| failed(ID, cause))?;
-    let threads = Status::Threads.read().unwrap_or(0);
-    running.join().map_err(|cause| failed(ID, cause))?;
-    Ok((sink.latencies(), start.elapsed(), threads))
 }
 
 pub(super) fn run(report: &mut Report) -> Result<(), BenchmarkError> {
     let (mut ours, mut bare, mut cpu, mut threads) = (Vec::new(), Vec::new(), Duration::ZERO, 0);
     for _ in 0..RUNS {
-        let (latencies, usage, ran) = job()?;
-        ours.push(latencies);
-        cpu += usage.cpu;
-        threads = ran;
-        let schedule = schedule();
-        let (latencies, _) = measured(|| yardstick::relay(schedule, key_of, WARM_UP_SECONDS * PER_SECOND));
+        let ran = PLAN.run(last_of_each)?;
+        ours.push(ran.latencies);
+        cpu += ran.usage.cpu;
+        threads = ran.threads;
+        let schedule = PLAN.schedule();
+        let (latencies, _) = measured(|| yardstick::relay(schedule, key_of, PLAN.passed_over));
         bare.push(latencies);
     }
     let at = |runs: &[Latencies], quantile| Summary::of(runs.iter().map(|run| run.millis_at(quantile)));

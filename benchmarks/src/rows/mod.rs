@@ -10,6 +10,8 @@ mod memory;
 mod nexmark;
 mod stateless;
 
+pub(crate) use latency::last_of_each;
+
 use crate::{BenchmarkError, runner::Report};
 
 /// Measures some rows.

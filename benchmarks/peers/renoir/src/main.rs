@@ -3,6 +3,10 @@
 
 mod query;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::{
     process::ExitCode,
     sync::{

@@ -1,9 +1,5 @@
 package peers;
 
-import com.sun.management.OperatingSystemMXBean;
-import java.lang.management.ManagementFactory;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.ValueState;
@@ -17,16 +13,18 @@ import org.apache.flink.streaming.api.functions.sink.legacy.RichSinkFunction;
 import org.apache.flink.util.Collector;
 
 /**
- * The keyed running sum of E2 on Flink, in this process: {@code KeyedSum sum 2 10000000}. Runs it once to warm up, then once more, and
- * prints what came of that as one line of JSON. The records are the same as ours, made from their numbers.
+ * The keyed running sum of E2. Runs once to warm up, then once more, and says what came of that. The records are the same as ours, made from
+ * their numbers.
  */
-public final class KeyedSum {
+final class KeyedSum {
   private static final long KEYS = 1_000_000;
   private static final long PAIRS = 1L << 24;
   private static final long STEP = 0x9e3779b97f4a7c15L;
 
   private static final AtomicLong CHECKSUM = new AtomicLong();
   private static final AtomicLong RESULTS = new AtomicLong();
+
+  private KeyedSum() {}
 
   private static long mix(long bits) {
     bits = (bits ^ (bits >>> 30)) * 0xbf58476d1ce4e5b9L;
@@ -84,15 +82,19 @@ public final class KeyedSum {
     }
   }
 
-  private static void run(int parallelism, long records, Path checkpoints) throws Exception {
-    Configuration options = new Configuration();
-    options.setString("execution.checkpointing.interval", "1 s");
-    options.setString("execution.checkpointing.dir", checkpoints.toUri().toString());
-    options.setString("state.backend.type", "hashmap");
-    options.setString("pipeline.object-reuse", "true");
-    options.setString("taskmanager.numberOfTaskSlots", Integer.toString(parallelism));
-    StreamExecutionEnvironment env =
-        StreamExecutionEnvironment.createLocalEnvironment(parallelism, options);
+  static Outcome measure(int parallelism, long records) throws Exception {
+    Configuration options = Local.options(parallelism, 1, Local.scratch("sum"));
+    Local.Job job = env -> build(env, records);
+    Local.run(options, parallelism, job);
+    CHECKSUM.set(0);
+    RESULTS.set(0);
+    Local.Ran ran = Local.run(options, parallelism, job);
+    return new Outcome(records)
+        .results(RESULTS.get(), CHECKSUM.get())
+        .took(ran.wallSeconds(), ran.cpuSeconds());
+  }
+
+  private static void build(StreamExecutionEnvironment env, long records) {
     env.fromSequence(0, records - 1)
         .map(KeyedSum::pair)
         .returns(Types.TUPLE(Types.LONG, Types.LONG))
@@ -100,30 +102,5 @@ public final class KeyedSum {
         .process(new Sum())
         .returns(Types.TUPLE(Types.LONG, Types.LONG))
         .addSink(new Checksums());
-    env.execute("keyed-sum");
-  }
-
-  public static void main(String[] arguments) throws Exception {
-    if (arguments.length != 3 || !arguments[0].equals("sum")) {
-      System.err.println("a query, a parallelism and a number of records are needed: sum 2 10000000");
-      System.exit(1);
-    }
-    int parallelism = Integer.parseInt(arguments[1]);
-    long records = Long.parseLong(arguments[2]);
-    OperatingSystemMXBean machine =
-        (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
-    Path checkpoints = Files.createTempDirectory("flink-checkpoints");
-    run(parallelism, records, checkpoints);
-    CHECKSUM.set(0);
-    RESULTS.set(0);
-    long cpu = machine.getProcessCpuTime();
-    long wall = System.nanoTime();
-    run(parallelism, records, checkpoints);
-    double wallSeconds = (System.nanoTime() - wall) / 1e9;
-    double cpuSeconds = (machine.getProcessCpuTime() - cpu) / 1e9;
-    System.out.printf(
-        "{\"events\":%d,\"results\":%d,\"checksum\":%s,\"wall_seconds\":%.6f,\"cpu_seconds\":%.6f}%n",
-        records, RESULTS.get(), Long.toUnsignedString(CHECKSUM.get()), wallSeconds, cpuSeconds);
-    System.exit(0);
   }
 }
