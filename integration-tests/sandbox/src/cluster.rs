@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    Binaries, ChaosProxy, Rest, WorkerProcess, eventually,
+    Binaries, ChaosProxy, Rest, RestError, WorkerProcess, eventually,
     hygiene::{self, Expectation},
     job::{Job, JobRequest},
     process::Process,
@@ -151,6 +151,11 @@ impl ClusterSandbox {
             .expect("there is such a task manager")
     }
 
+    /// Where everything is kept.
+    pub fn storage_kind(&self) -> StorageKind {
+        self.options.storage
+    }
+
     /// The location of the cluster's root.
     pub fn storage(&self) -> String {
         match self.options.storage {
@@ -200,8 +205,16 @@ impl ClusterSandbox {
     /// # Panics
     /// When the cluster refuses.
     pub fn submit(&self, request: &JobRequest) -> Job {
-        let submitted = request.submit(self.rest(), &self.binaries);
+        let submitted = self.try_submit(request);
         submitted.unwrap_or_else(|error| panic!("{error}\n{}", self.logs()))
+    }
+
+    /// Uploads an executable and runs it, if the cluster does not refuse.
+    ///
+    /// # Errors
+    /// What it says.
+    pub fn try_submit(&self, request: &JobRequest) -> Result<Job, RestError> {
+        request.submit(self.rest(), &self.binaries)
     }
 
     /// Kills the job manager, as by SIGKILL.

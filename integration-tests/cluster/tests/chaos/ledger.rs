@@ -6,6 +6,8 @@ use serde_json::json;
 use tidegate_cluster_tests::{expected, read_rows};
 use tidegate_sandbox::{ClusterSandbox, Job, JobRequest};
 
+use crate::oracles::check_store;
+
 /// How many entries come in a second, if a test does not say otherwise: the job takes as many seconds as it has times so
 /// many entries.
 const RATE: u64 = 4_000;
@@ -117,5 +119,12 @@ impl RunningLedger {
             found.len(),
             expected.len()
         );
+        let Ledger {
+            seed,
+            entries,
+            accounts,
+            ..
+        } = self.ledger;
+        check_store(cluster, &self.job, seed, entries, accounts);
     }
 }

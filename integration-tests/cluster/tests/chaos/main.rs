@@ -2,9 +2,11 @@
 //! plain program.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod bad_starts;
 mod kills;
 mod ledger;
 mod network;
+mod oracles;
 mod points;
 mod random;
 mod runs;
