@@ -31,12 +31,10 @@ pub struct AlreadyHosted {
     pub job: JobId,
 }
 
-/// Is told of the workers of a job as they come, measure and go. Nothing in it may wait.
+/// Is told of the workers of a job as they measure and go. Nothing in it may wait.
 pub(crate) trait WorkerWatcher: fmt::Debug + Send + Sync {
     /// Whether a worker of this name has been given up: it is not let in.
     fn is_gone(&self, name: &str) -> bool;
-    /// A worker has attached.
-    fn attached(&self, worker: WorkerId, name: &str);
     /// A worker has measured.
     fn measured(&self, worker: WorkerId, measurement: WorkerMeasurement);
     /// A worker is lost to its driver, which has been told.
@@ -48,8 +46,10 @@ pub(crate) trait WorkerWatcher: fmt::Debug + Send + Sync {
 pub(crate) enum Leave {
     /// The worker is gone, which its driver has been told.
     Gone,
-    /// Another worker takes the seat, the job is withdrawn or the port closes.
+    /// Another worker takes the seat, or the job is withdrawn.
     MakeRoom,
+    /// The port closes: its job may go on elsewhere.
+    Close,
 }
 
 /// All hosted jobs. The lock is a leaf, held for a look-up.
@@ -112,7 +112,12 @@ impl Roster {
     }
 
     pub(crate) fn withdraw_all(&self) {
-        self.lock().clear();
+        for (_, entry) in self.lock().drain() {
+            for seat in entry.seats.into_values() {
+                // A session that has left by itself needs not be asked.
+                let _ = seat.asks_to_leave.send(Leave::Close);
+            }
+        }
     }
 
     /// A hosted job and who watches its workers.

@@ -125,9 +125,6 @@ impl ControlService {
         };
         // The queue is empty and its other end is in this function.
         let _ = outgoing.try_send(Ok(first));
-        if let Some(watcher) = &watcher {
-            watcher.attached(worker, &registration.worker);
-        }
         tracing::info!(%worker, name = registration.worker, job = %job.job, slots = registration.slots, "worker attached");
         let session = Session {
             name: registration.worker,

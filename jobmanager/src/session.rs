@@ -18,7 +18,7 @@ use crate::roster::{Leave, Seated, WorkerWatcher};
 /// orders, which the driver watches.
 pub(crate) const OUTGOING_CAPACITY: usize = 16;
 
-/// How long to wait, after a worker's connection broke, for word of how its process ended: a better cause than the break.
+/// How long to wait, after a worker's connection broke, for word of how its process ended, before the process is ended.
 const CAUSE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How often to beat and how long to wait for a beat.
@@ -58,6 +58,7 @@ impl End {
     fn asked(leave: Leave) -> Self {
         match leave {
             Leave::Gone => Self::Dismissed,
+            Leave::Close => Self::Lost(Status::unavailable("the job manager is about to end")),
             Leave::MakeRoom => Self::Lost(Status::aborted(
                 "its place was given to another process of its name, or its job was withdrawn",
             )),
@@ -89,17 +90,14 @@ impl Session {
             End::Dismissed => self.leave(worker),
             End::Lost(status) => {
                 let reason = format!("worker {:?}: {}", self.name, status.message());
-                // How its process ended is a better cause than that its connection broke, and who knows it tells the driver.
-                let is_dismissed = match self.watcher {
-                    Some(_) => timeout(CAUSE_PATIENCE, self.seat.asked_to_leave()).await.is_ok(),
-                    None => false,
-                };
+                tracing::warn!(%worker, reason, "worker lost");
                 // A worker that does not read will notice the end of its stream.
                 let _ = self.outgoing.try_send(Err(status));
-                if !is_dismissed {
-                    tracing::warn!(%worker, reason, "worker lost");
-                    // A driver that has ended needs not be told.
-                    let _ = self.driver.lose_worker(worker, reason).await;
+                // A driver that has ended needs not be told.
+                let _ = self.driver.lose_worker(worker, reason).await;
+                if self.watcher.is_some() {
+                    // What is left of its process is ended then. If it has ended by itself, how is a better cause.
+                    let _ = timeout(CAUSE_PATIENCE, self.seat.asked_to_leave()).await;
                 }
                 self.leave(worker);
             }

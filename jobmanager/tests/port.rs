@@ -397,7 +397,7 @@ async fn a_port_that_shuts_down_lets_its_workers_go() {
     handle.host(job).unwrap();
     let mut worker = cluster.attach().await;
     handle.shut_down();
-    assert_eq!(worker.end().await.unwrap_err().code(), Code::Aborted);
+    assert_eq!(worker.end().await.unwrap_err().code(), Code::Unavailable);
     drop(worker);
     drop(cluster);
     serving.await.unwrap().unwrap();

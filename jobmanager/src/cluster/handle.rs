@@ -446,12 +446,12 @@ impl ClusterHandle {
         operation: Operation,
     ) -> Result<Triggered, ClusterError> {
         let entry = self.dispatcher.jobs.get(job)?;
+        let trigger = format!("{:032x}", rand::random::<u128>());
+        let name = check_savepoint_name(request.name, &trigger)?;
         let driver = match entry.driver() {
             Some(driver) if entry.end().is_none() => driver,
             _ => return Err(ended(&entry, operation.participle())),
         };
-        let trigger = format!("{:032x}", rand::random::<u128>());
-        let name = check_savepoint_name(request.name, &trigger)?;
         entry
             .begin_trigger(&trigger)
             .map_err(|pending| ClusterError::TooMany {

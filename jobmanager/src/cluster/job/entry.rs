@@ -6,7 +6,7 @@ use std::{
 };
 
 use tidegate_core::{
-    JobId, TaskId, WorkerId, WorkerName, graph::JobGraph, metrics::WorkerMeasurement, plan::ExecutionPlan,
+    JobId, WorkerId, WorkerName, graph::JobGraph, metrics::WorkerMeasurement, plan::ExecutionPlan,
 };
 use tidegate_driver::{DriverHandle, JobStatus};
 use tidegate_proto::{JobEnd, JobRecord};
@@ -38,8 +38,6 @@ pub(super) struct Known {
     pub(super) driver: Option<DriverHandle>,
     /// What it is short of.
     pub(super) waits_for: Option<String>,
-    /// The names of its attached workers.
-    pub(super) workers: BTreeMap<WorkerId, String>,
     /// Workers that are gone for good, by name: should they attach again, they are refused.
     pub(super) gone: HashSet<String>,
     pub(super) measurements: Measurements,
@@ -72,7 +70,6 @@ impl JobEntry {
                 record,
                 driver: None,
                 waits_for: None,
-                workers: BTreeMap::new(),
                 gone: HashSet::new(),
                 measurements: Measurements::default(),
                 triggers: Triggers::default(),
@@ -170,16 +167,9 @@ impl JobEntry {
         Ok(())
     }
 
-    /// A worker has attached.
-    pub(crate) fn worker_attached(&self, worker: WorkerId, name: &str) {
-        self.known().workers.insert(worker, name.to_owned());
-    }
-
     /// A worker's session has ended.
     pub(crate) fn worker_detached(&self, worker: WorkerId) {
-        let mut known = self.known();
-        known.workers.remove(&worker);
-        known.measurements.forget(worker);
+        self.known().measurements.forget(worker);
     }
 
     /// A worker is gone for good.
@@ -217,13 +207,6 @@ impl JobEntry {
             .by_worker()
             .map(|(_, measured)| measured.clone())
             .collect()
-    }
-
-    /// The name of the worker that runs a task, as far as it is known.
-    pub(super) fn worker_of(&self, task: TaskId) -> Option<String> {
-        let known = self.known();
-        let worker = known.measurements.of(task)?.0;
-        known.workers.get(&worker).cloned()
     }
 
     pub(crate) fn state_times(&self) -> StateTimes {

@@ -115,7 +115,8 @@ impl JobMaster {
             // Whoever waits for it may have lost patience.
             let _ = hosted.send(());
         }
-        if record.cancel_wanted {
+        // Whoever wanted it before there was a driver has written it down.
+        if entry.record().cancel_wanted {
             // A driver that has ended says so below.
             let _ = handle.cancel().await;
         }
@@ -251,10 +252,6 @@ impl WorkerWatcher for Watcher {
         self.entry.is_gone(name)
     }
 
-    fn attached(&self, worker: WorkerId, name: &str) {
-        self.entry.worker_attached(worker, name);
-    }
-
     fn measured(&self, worker: WorkerId, measurement: WorkerMeasurement) {
         self.entry.measured(worker, measurement);
     }
@@ -262,6 +259,10 @@ impl WorkerWatcher for Watcher {
     /// A worker that is lost to its driver has no business any more: whatever is left of its process is ended, so that
     /// another takes its place.
     fn lost(&self, worker: WorkerId, name: &str) {
+        // Workers of a job manager that ends go on: the next takes them back.
+        if *self.dispatcher.phase.borrow() == Phase::Ending {
+            return;
+        }
         self.entry.worker_detached(worker);
         let Ok(worker) = tidegate_core::WorkerName::parse(name) else {
             return;

@@ -41,11 +41,9 @@ impl Measurements {
         self.workers.remove(&worker);
     }
 
-    /// A task's latest, and who said so.
-    pub(crate) fn of(&self, task: TaskId) -> Option<(WorkerId, &TaskMeasurement)> {
-        self.workers
-            .iter()
-            .find_map(|(worker, measured)| Some((*worker, find(&measured.last, task)?)))
+    /// A task's latest.
+    pub(crate) fn of(&self, task: TaskId) -> Option<&TaskMeasurement> {
+        self.pair(task).map(|(last, _)| last)
     }
 
     /// A task's latest and the one before.

@@ -217,12 +217,20 @@ pub(crate) async fn describe(
             .await;
         match described {
             Ok(Ok(text)) => return description::read(&text).map_err(ClusterError::NotDescribed),
-            Ok(Err(problem)) if problem.kind.may_pass() => failed = silent(link.id(), problem),
+            Ok(Err(problem)) if is_of_the_node(problem.kind) => failed = silent(link.id(), problem),
             Ok(Err(problem)) => return Err(refused(problem)),
             Err(error) => failed = error,
         }
     }
     Err(failed)
+}
+
+/// Whether another task manager may do better. One that hangs or crashes does so everywhere.
+fn is_of_the_node(kind: DescribeProblemKind) -> bool {
+    matches!(
+        kind,
+        DescribeProblemKind::Unavailable | DescribeProblemKind::Damaged
+    )
 }
 
 fn refused(problem: DescribeProblem) -> ClusterError {

@@ -1,6 +1,6 @@
 //! A job as it is shown.
 
-use tidegate_core::{Epoch, TaskId, VertexId, graph::Partitioning, plan::Vertex};
+use tidegate_core::{Epoch, TaskId, VertexId, WorkerName, graph::Partitioning, plan::Vertex};
 use tidegate_driver::{Snapshot, StoreError, read_snapshot};
 
 use super::{entry::JobEntry, measurements};
@@ -156,7 +156,7 @@ impl JobEntry {
         let vertex = self.find_vertex(vertex)?;
         let known = self.known();
         let views = tasks(vertex).filter_map(|task| {
-            let metrics = measurements::view(known.measurements.of(task)?.1);
+            let metrics = measurements::view(known.measurements.of(task)?);
             Some(WatermarkView {
                 id: format!("{}.currentInputWatermark", task.index),
                 value: metrics.current_watermark?.to_string(),
@@ -175,16 +175,13 @@ impl JobEntry {
             .iter()
             .rev()
             .map(|exception| {
-                let worker = named_worker(&exception.cause);
+                let worker = exception.host.as_ref().map(WorkerName::as_str);
                 ExceptionEntry {
                     exception_name: exception.cause.clone(),
                     timestamp: exception.at.0,
                     attempt: exception.attempt.0,
-                    task_manager_id: worker
-                        .as_deref()
-                        .and_then(|name| name.rsplit_once('-'))
-                        .map(|(task_manager, _)| task_manager.to_owned()),
-                    worker,
+                    worker: worker.map(str::to_owned),
+                    task_manager_id: worker.and_then(task_manager_of),
                 }
             })
             .collect();
@@ -275,21 +272,17 @@ impl JobEntry {
     }
 
     fn subtask_view(&self, task: TaskId) -> SubtaskView {
-        let worker = self.worker_of(task);
-        let known = self.known();
-        let metrics = known
-            .measurements
-            .of(task)
-            .map(|(_, measured)| measurements::view(measured));
-        drop(known);
+        let status = self.status();
+        let seats = status.as_ref().map_or(&[] as &[_], |status| &*status.seats);
+        // Task i of every vertex runs in seat i, counted around.
+        let seat = seats.get(task.index as usize % seats.len().max(1));
+        let worker = seat.map(|seat| seat.name.to_string());
+        let metrics = self.known().measurements.of(task).map(measurements::view);
         SubtaskView {
             subtask: task.index,
             status: self.phase(),
-            attempt: self.status().map_or(0, |status| status.attempt.0),
-            taskmanager_id: worker
-                .as_deref()
-                .and_then(|name| name.rsplit_once('-'))
-                .map(|(task_manager, _)| task_manager.to_owned()),
+            attempt: status.as_ref().map_or(0, |status| status.attempt.0),
+            taskmanager_id: worker.as_deref().and_then(task_manager_of),
             worker,
             metrics: metrics.unwrap_or_default(),
         }
@@ -366,10 +359,10 @@ fn shares(task: TaskId, [backpressured, idle, busy]: [f64; 3]) -> SubtaskBackpre
     }
 }
 
-/// The worker that a cause names, as sessions name it.
-fn named_worker(cause: &str) -> Option<String> {
-    let (name, _) = cause.split_once("worker \"")?.1.split_once('"')?;
-    Some(name.to_owned())
+/// The task manager of a worker, which its name begins with.
+fn task_manager_of(worker: &str) -> Option<String> {
+    let (task_manager, _) = worker.rsplit_once('-')?;
+    Some(task_manager.to_owned())
 }
 
 fn strategy(partitioning: Partitioning) -> String {

@@ -17,8 +17,8 @@ use super::link::TaskManagerLink;
 use crate::cluster::dispatcher::Dispatcher;
 
 /// How long a task manager whose connection broke may take to attach again before its workers count as gone: the break is
-/// a hint, and whoever is alive comes back within this.
-const REATTACHMENT: Duration = Duration::from_millis(500);
+/// a hint, and whoever is alive tries again after 50 ms.
+const REATTACHMENT: Duration = Duration::from_millis(150);
 
 /// One attached task manager.
 pub(super) struct Session {
