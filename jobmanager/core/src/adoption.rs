@@ -55,16 +55,13 @@ struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    /// The workers of the newest attempt that any worker runs.
+    /// The workers of the newest attempt that any worker runs. They may know different generations that have led it.
     fn newest(all: impl Iterator<Item = &'a RunningAttempt>) -> Option<Self> {
         let all: Vec<&RunningAttempt> = all.collect();
-        let newest = all
-            .iter()
-            .map(|running| (running.generation, running.attempt))
-            .max()?;
+        let newest = all.iter().map(|running| running.attempt).max()?;
         let members = all
             .into_iter()
-            .filter(|running| (running.generation, running.attempt) == newest)
+            .filter(|running| running.attempt == newest)
             .map(|running| (running.worker, running))
             .collect();
         Some(Self { members })
@@ -203,6 +200,8 @@ impl Coordinator {
         let ended = candidates.members.values();
         let ended = ended.filter(|running| running.phase == AttemptPhase::Ended);
         let ended: BTreeSet<WorkerId> = ended.map(|running| running.worker).collect();
+        let tail = self.restored_manifest().map(|manifest| manifest.checkpoint);
+        let all_know = candidates.members.values().all(|running| running.claimed == tail);
         self.attempt = first.attempt;
         self.lineage = first.lineage.clone();
         self.set_seats(first.seats.clone());
@@ -229,7 +228,7 @@ impl Coordinator {
             },
         });
         self.abort_of_before(&members, candidates.members.values().copied());
-        self.commit_again(now, members);
+        self.commit_again(now, members, all_know);
     }
 
     /// Aborts what the former coordinator had begun and nobody can claim any more.
@@ -248,12 +247,13 @@ impl Coordinator {
         }
     }
 
-    /// Commits the tail, unless it is known to be committed.
-    fn commit_again(&mut self, now: ProcessingTime, members: BTreeSet<WorkerId>) {
+    /// Commits the tail, unless it is known to be committed, and to all workers: what another attempt has published in the
+    /// meantime is still staged in one that was not told.
+    fn commit_again(&mut self, now: ProcessingTime, members: BTreeSet<WorkerId>, all_know: bool) {
         let Some(manifest) = self.restored_manifest().cloned() else {
             return;
         };
-        if self.committed >= Some(manifest.epoch) && !manifest.finished {
+        if all_know && self.committed >= Some(manifest.epoch) && !manifest.finished {
             return;
         }
         self.order_commit(&members, manifest.checkpoint, manifest.epoch);

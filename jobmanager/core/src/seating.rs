@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn seats_are_dealt_in_rounds_and_kept() {
-        let cases: [(&[u32], &[(u32, u32)], Requirement, &[u32]); 9] = [
+        type Case<'a> = (&'a [u32], &'a [(u32, u32)], Requirement, &'a [u32]);
+        let cases: [Case<'_>; 9] = [
             (
                 &[],
                 &[(0, 2), (1, 1), (2, 2)],

@@ -123,6 +123,17 @@ fn a_claim_whose_commit_was_never_ordered_is_committed() {
     assert_eq!(lines.last().unwrap(), "6: trigger n8 since 7 Checkpoint");
 }
 
+#[test]
+fn what_another_attempt_has_published_is_committed_by_one_that_was_not_told() {
+    let behind = RunningAttempt {
+        claimed: Some(CheckpointId(6)),
+        acknowledged: vec![CheckpointId(7)],
+        ..running(5)
+    };
+    let (_, lines) = come_back(committed(), vec![behind, running(6)]);
+    assert_eq!(lines, ["! adopted 3 on 2", "5: commit n7 e3", "6: commit n7 e3"]);
+}
+
 impl Job {
     fn report_of(&mut self, worker: u32, checkpoint: u64) -> Vec<String> {
         let (attempt, checkpoint) = (attempt(), CheckpointId(checkpoint));

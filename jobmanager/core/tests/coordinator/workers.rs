@@ -49,7 +49,7 @@ fn deployed_by(job: &mut Job, event: Event) -> Deployment {
         } => Some(*deployment),
         _ => None,
     });
-    let deployment = deployments.next().unwrap();
+    let deployment = deployments.next().expect("it deploys");
     job.attempt = deployment.attempt;
     deployment
 }

@@ -25,7 +25,7 @@ pub(crate) fn options(leader: usize, workers: u32, tasks: u32, seed: u64) -> Coo
             job: "simulated".into(),
             graph: Arc::new(JobGraph {
                 name: "simulated".into(),
-                space: KeySpace::DEFAULT,
+                space: KeySpace::new(4096).expect("a power of two within limits"),
                 nodes: vec![node],
             }),
             default_parallelism: Some(tasks),

@@ -9,7 +9,7 @@ use tidegate_coordinator::{Chain, CollectionPlan, Tail};
 use tidegate_core::{
     CheckpointId, Epoch, Generation,
     control::{Manifest, SegmentLocation},
-    epoch::{EpochRecord, ManifestReference},
+    epoch::{EpochKind, EpochRecord, ManifestReference},
     layout,
 };
 
@@ -84,21 +84,18 @@ impl Store {
         Claim::Ours
     }
 
-    /// Whoever commits must have been told that the epoch is theirs.
+    /// Whoever commits must have been told that the epoch is theirs, or that a seal is which repeats its manifest: so
+    /// commits who adopts an attempt.
     pub(crate) fn assert_decided(&self, epoch: Epoch, checkpoint: CheckpointId, generation: Generation) {
-        let record = self
-            .decisions
-            .get(&epoch)
-            .unwrap_or_else(|| panic!("epoch {epoch} is committed and was never claimed"));
-        let claimed = record.manifest.as_ref().map(|manifest| manifest.checkpoint);
-        assert_eq!(
-            claimed,
-            Some(checkpoint),
-            "epoch {epoch} is committed as another checkpoint"
-        );
-        assert_eq!(
-            record.generation, generation,
-            "epoch {epoch} is committed by another leader"
+        let own = |record: &&EpochRecord| {
+            let claimed = record.manifest.as_ref().map(|manifest| manifest.checkpoint);
+            record.generation == generation && claimed == Some(checkpoint)
+        };
+        let claimed = self.decisions.get(&epoch).filter(own).is_some();
+        let mut later = self.decisions.values().filter(|record| record.epoch > epoch);
+        assert!(
+            claimed || later.any(|record| own(&record) && record.kind == EpochKind::Seal),
+            "epoch {epoch} is committed as checkpoint {checkpoint} by generation {generation}, which has not claimed it"
         );
     }
 

@@ -1,9 +1,10 @@
 //! A worker that counts: some steps per checkpoint, staged, and published when told to commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use tidegate_core::{
-    Attempt, CheckpointId, EventTime, Generation, KeyGroup, Lineage, TaskId, VertexId, WorkerId,
+    Attempt, AttemptPhase, CheckpointId, EventTime, Generation, KeyGroup, Lineage, RunningAttempt, TaskId,
+    VertexId, WorkerId,
     control::{
         Deployment, Manifest, OperatorSnapshot, Placement, Segment, SegmentContent, SegmentLocation,
         SnapshotTimings, TaskSnapshot, WorkerSnapshot,
@@ -21,7 +22,12 @@ pub(crate) struct Worker {
     pub(crate) attempt: Attempt,
     pub(crate) generation: Generation,
     pub(crate) lineage: Lineage,
-    pub(crate) running: bool,
+    phase: AttemptPhase,
+    claimed: Option<CheckpointId>,
+    acknowledged: BTreeSet<CheckpointId>,
+    newest: Option<CheckpointId>,
+    parallelism: u32,
+    seats: Vec<WorkerId>,
     tasks: Vec<Counting>,
 }
 
@@ -42,7 +48,12 @@ impl Worker {
             attempt: Attempt(0),
             generation: Generation(0),
             lineage: "none".into(),
-            running: false,
+            phase: AttemptPhase::Broken,
+            claimed: None,
+            acknowledged: BTreeSet::new(),
+            newest: None,
+            parallelism: 0,
+            seats: vec![],
             tasks: vec![],
         }
     }
@@ -52,7 +63,12 @@ impl Worker {
         self.attempt = deployment.attempt;
         self.generation = deployment.generation;
         self.lineage = deployment.lineage.clone();
-        self.running = false;
+        self.phase = AttemptPhase::Deployed;
+        self.claimed = deployment.restore.as_ref().map(|manifest| manifest.checkpoint);
+        self.acknowledged.clear();
+        self.newest = self.claimed;
+        self.parallelism = deployment.default_parallelism;
+        self.seats = deployment.seats.clone();
         let placement = Placement::of_seats(&deployment.seats);
         self.tasks = (0..deployment.default_parallelism)
             .map(|index| TaskId {
@@ -89,14 +105,64 @@ impl Worker {
         staged
     }
 
+    pub(crate) fn start(&mut self) {
+        self.phase = AttemptPhase::Running;
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.phase = AttemptPhase::Broken;
+        self.tasks.clear();
+        self.seats.clear();
+    }
+
+    pub(crate) fn fail(&mut self) {
+        self.phase = AttemptPhase::Broken;
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase == AttemptPhase::Running
+    }
+
+    pub(crate) fn acknowledge(&mut self, checkpoint: CheckpointId) {
+        self.acknowledged.insert(checkpoint);
+    }
+
+    pub(crate) fn abort(&mut self, checkpoint: CheckpointId) {
+        self.acknowledged.remove(&checkpoint);
+        self.newest = self.newest.max(Some(checkpoint));
+    }
+
+    /// A coordinator gives orders: from now on it leads.
+    pub(crate) fn led_by(&mut self, generation: Generation) {
+        self.generation = self.generation.max(generation);
+    }
+
+    /// What it runs, as it says when it attaches again.
+    pub(crate) fn running_attempt(&self) -> Option<RunningAttempt> {
+        let ended = self.phase == AttemptPhase::Running && self.has_ended();
+        (!self.seats.is_empty()).then(|| RunningAttempt {
+            generation: self.generation,
+            attempt: self.attempt,
+            worker: self.id,
+            phase: if ended { AttemptPhase::Ended } else { self.phase },
+            claimed: self.claimed,
+            acknowledged: self.acknowledged.iter().copied().collect(),
+            newest: self.newest,
+            lineage: self.lineage.clone(),
+            default_parallelism: self.parallelism,
+            seats: self.seats.clone(),
+        })
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.tasks.iter().all(|task| task.position >= LIMIT)
     }
 
     /// Takes part in a checkpoint; the named segment must be made durable before this is sent.
     pub(crate) fn snapshot(&mut self, checkpoint: CheckpointId) -> (String, WorkerSnapshot) {
+        self.newest = self.newest.max(Some(checkpoint));
         let object = layout::segment(checkpoint, self.attempt, self.id, 0);
-        let rewritten = KeyGroup((checkpoint.0 % 4) as u16 + 4 * self.id.0 as u16);
+        let rewritten = KeyGroup(((checkpoint.0 % 4 + 4 * u64::from(self.id.0)) % 1024) as u16);
         let segment = Segment {
             location: SegmentLocation::Object(object.clone()),
             size: 1,
@@ -121,15 +187,17 @@ impl Worker {
     }
 
     /// What is staged for a checkpoint that has become an epoch.
+    /// Nothing if it is the restored one, which was published when it was restored.
     pub(crate) fn commit(&mut self, checkpoint: CheckpointId) -> Staged {
-        self.tasks
-            .iter_mut()
-            .map(|task| {
-                let range = task.prepared[&checkpoint];
-                task.staged_from = range.1;
-                (task.task, range)
-            })
-            .collect()
+        self.claimed = self.claimed.max(Some(checkpoint));
+        self.acknowledged
+            .retain(|acknowledged| *acknowledged > checkpoint);
+        let committed = self.tasks.iter_mut().filter_map(|task| {
+            let range = *task.prepared.get(&checkpoint)?;
+            task.staged_from = task.staged_from.max(range.1);
+            Some((task.task, range))
+        });
+        committed.collect()
     }
 }
 

@@ -7,17 +7,16 @@ use std::{
 
 use tidegate_coordinator::{Command, Coordinator, Event, Newcomer, Outcome, RequestId};
 use tidegate_core::{
-    Attempt, CheckpointId, Epoch, Generation, Holdup, Lineage, ProcessingTime, Severity, TaskError, TaskId,
-    VertexId, WorkerId, WorkerName,
-    control::{WorkerOrder, WorkerReport},
-    epoch::EpochRecord,
+    Epoch, Lineage, ProcessingTime, WorkerId, WorkerName, control::WorkerOrder, epoch::EpochRecord,
 };
 
 use crate::{
     job::options,
     ledger::Ledger,
+    obedience::{Effect, Surroundings, obey},
     random::Random,
-    store::{Claim, Store},
+    store::Store,
+    store_work::work,
     tally::Tally,
     worker::{LIMIT, Staged, Worker},
 };
@@ -126,10 +125,6 @@ impl World {
 
     fn faulty(&self) -> bool {
         self.now < HEALED_AT
-    }
-
-    fn goes_wrong(&mut self, per_mille: u64) -> bool {
-        self.faulty() && self.random.per_mille(per_mille)
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -313,219 +308,64 @@ impl World {
         *last
     }
 
-    /// A request reaches the store: it takes effect now, even if whoever sent it is gone.
     fn store_work(&mut self, leader: usize, command: Command) {
-        let answer = match command {
-            Command::ReadChain => {
-                self.store.assert_restorable();
-                Event::ChainRead(Box::new(self.store.read_chain()))
-            }
-            Command::CreateGeneration { above } => {
-                Event::GenerationCreated(self.store.create_generation(above))
-            }
-            Command::WriteManifest(manifest) => {
-                let checkpoint = manifest.checkpoint;
-                if self.goes_wrong(30) {
-                    let reason = "simulated".into();
-                    Event::ManifestFailed { checkpoint, reason }
-                } else {
-                    let reference = self.store.write_manifest(manifest);
-                    if self.goes_wrong(30) {
-                        // The answer is lost for good; the checkpoint's timeout takes care.
-                        return;
-                    }
-                    Event::ManifestWritten { reference }
-                }
-            }
-            Command::ClaimEpoch(record) => self.claim(&record),
-            Command::WriteCommitted { epoch } => {
-                self.store.committed = Some(epoch);
-                return;
-            }
-            Command::Collect(plan) => {
-                if !self.goes_wrong(200) {
-                    self.store.collect(&plan);
-                }
-                return;
-            }
-            other => panic!("{other:?} was not expected"),
-        };
-        let delay = self.store_delay(leader);
-        self.after(delay, Happening::ToLeader(leader, answer));
-    }
-
-    /// The request may be lost, be carried out and its answer lost, or be carried out once more much later.
-    fn claim(&mut self, record: &EpochRecord) -> Event {
-        let epoch = record.epoch;
-        let unresolved = Event::EpochUnresolved {
-            epoch,
-            reason: "simulated".into(),
-        };
-        if self.goes_wrong(100) {
-            let delay = self.random.within(0..20_000);
-            self.after(delay, Happening::Repeated(Box::new(record.clone())));
+        let faulty = self.faulty();
+        let worked = work(
+            &mut self.store,
+            command,
+            &mut self.random,
+            faulty,
+            &mut self.tally,
+        );
+        if let Some((delay, record)) = worked.repeated {
+            self.after(delay, Happening::Repeated(record));
         }
-        if self.goes_wrong(100) {
-            self.tally.unresolved += 1;
-            return unresolved;
-        }
-        let claim = self.store.claim(record);
-        if self.goes_wrong(100) {
-            self.tally.unresolved += 1;
-            return unresolved;
-        }
-        match claim {
-            Claim::Ours => Event::EpochClaimed(epoch),
-            Claim::Theirs(winner) => Event::EpochLost {
-                epoch,
-                winner: Box::new(winner),
-            },
+        if let Some(answer) = worked.answer {
+            let delay = self.store_delay(leader);
+            self.after(delay, Happening::ToLeader(leader, answer));
         }
     }
 
     fn obey(&mut self, leader: usize, worker: WorkerId, order: WorkerOrder) {
-        if !self.leaders[leader].alive || !self.leaders[leader].workers.contains_key(&worker) {
+        let faulty = self.faulty();
+        let at = self.on_link(leader, worker, false, 50);
+        if !self.leaders[leader].alive {
             return;
         }
-        let mut at = self.on_link(leader, worker, false, 50);
-        for report in self.carry_out(leader, worker, order, &mut at) {
-            let last = self.leaders[leader].links.entry((worker, false)).or_insert(0);
-            *last = at.max(*last);
-            let at = *last;
-            self.at(
-                at,
-                Happening::ToLeader(leader, Event::Reported { worker, report }),
-            );
-        }
-    }
-
-    fn worker(&mut self, leader: usize, worker: WorkerId) -> &mut Worker {
-        self.leaders[leader]
-            .workers
-            .get_mut(&worker)
-            .expect("the worker is there")
-    }
-
-    fn carry_out(
-        &mut self,
-        leader: usize,
-        id: WorkerId,
-        order: WorkerOrder,
-        at: &mut i64,
-    ) -> Vec<WorkerReport> {
-        match order {
-            WorkerOrder::Deploy(deployment) => {
-                let staged = self.worker(leader, id).deploy(&deployment);
-                *at += self.random.within(0..300);
-                if let Some(manifest) = &deployment.restore {
-                    self.store
-                        .assert_sealed(deployment.generation, manifest.checkpoint);
-                    let (lineage, epoch) = (manifest.lineage.clone(), manifest.epoch);
-                    self.at(
-                        *at,
-                        Happening::Publish {
-                            lineage,
-                            epoch,
-                            staged,
-                        },
-                    );
-                }
-                let attempt = deployment.attempt;
-                vec![WorkerReport::Deployed { attempt }]
-            }
-            WorkerOrder::Start { attempt } => {
-                self.worker(leader, id).running = true;
-                self.ended(leader, id, attempt)
-            }
-            WorkerOrder::Trigger { attempt, barrier } => {
-                *at += self.random.within(0..400);
-                self.take_part(leader, id, attempt, barrier.checkpoint)
-            }
-            WorkerOrder::Commit {
-                attempt,
-                checkpoint,
-                epoch,
-            } => {
-                let generation: Generation = self.worker(leader, id).generation;
-                self.store.assert_decided(epoch, checkpoint, generation);
-                let worker = self.worker(leader, id);
-                let (lineage, staged) = (worker.lineage.clone(), worker.commit(checkpoint));
-                *at += self.random.within(0..300);
-                self.at(
-                    *at,
+        let Some(obedient) = self.leaders[leader].workers.get_mut(&worker) else {
+            return;
+        };
+        let generation = obedient.generation;
+        let mut around = Surroundings {
+            store: &mut self.store,
+            random: &mut self.random,
+            faulty,
+            tally: &mut self.tally,
+        };
+        for (delay, effect) in obey(obedient, order, generation, &mut around) {
+            match effect {
+                Effect::Publish {
+                    lineage,
+                    epoch,
+                    staged,
+                } => self.at(
+                    at + delay,
                     Happening::Publish {
                         lineage,
                         epoch,
                         staged,
                     },
-                );
-                let mut reports = vec![WorkerReport::Committed { attempt, checkpoint }];
-                reports.extend(self.ended(leader, id, attempt));
-                reports
+                ),
+                Effect::Report(report) => {
+                    let last = self.leaders[leader].links.entry((worker, false)).or_insert(0);
+                    *last = (at + delay).max(*last);
+                    let at = *last;
+                    self.at(
+                        at,
+                        Happening::ToLeader(leader, Event::Reported { worker, report }),
+                    );
+                }
             }
-            WorkerOrder::Stop { attempt } => {
-                self.worker(leader, id).running = false;
-                vec![WorkerReport::Stopped { attempt }]
-            }
-            WorkerOrder::Explain { attempt, checkpoint } => vec![WorkerReport::Explained {
-                attempt,
-                checkpoint,
-                holdup: Holdup::Segments,
-            }],
-            WorkerOrder::Abort { .. } | WorkerOrder::AssignSplits { .. } => vec![],
         }
-    }
-
-    fn ended(&mut self, leader: usize, id: WorkerId, attempt: Attempt) -> Vec<WorkerReport> {
-        let ended = self.worker(leader, id).has_ended();
-        ended
-            .then_some(WorkerReport::Ended { attempt })
-            .into_iter()
-            .collect()
-    }
-
-    fn take_part(
-        &mut self,
-        leader: usize,
-        id: WorkerId,
-        attempt: Attempt,
-        checkpoint: CheckpointId,
-    ) -> Vec<WorkerReport> {
-        if !self.worker(leader, id).running {
-            return vec![];
-        }
-        if self.goes_wrong(20) {
-            self.tally.failed_tasks += 1;
-            let error = TaskError {
-                task: TaskId {
-                    vertex: VertexId(0),
-                    index: 0,
-                },
-                task_name: "simulated".into(),
-                operator: None,
-                message: "boom".into(),
-                severity: Severity::Restart,
-            };
-            return vec![WorkerReport::Failed { attempt, error }];
-        }
-        let (object, snapshot) = self.worker(leader, id).snapshot(checkpoint);
-        self.store.segments.insert(object);
-        if self.goes_wrong(30) {
-            let reason = "simulated".into();
-            return vec![WorkerReport::Declined {
-                attempt,
-                checkpoint,
-                reason,
-            }];
-        }
-        if self.goes_wrong(20) {
-            return vec![];
-        }
-        let snapshot = Box::new(snapshot);
-        vec![WorkerReport::Acknowledged {
-            attempt,
-            checkpoint,
-            snapshot,
-        }]
     }
 }
