@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Throws what schemathesis makes of the OpenAPI document at a running job manager with one task manager and a few jobs:
 # no answer may have a status of 5xx, and answers must look as described. TIDEGATE_FUZZ_EXAMPLES says how many requests
-# per operation (default 50), TIDEGATE_FUZZ_SEED which.
+# per operation (default 50), TIDEGATE_FUZZ_SEED which. Takes a minute beyond building.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,7 +34,7 @@ until [ -n "$(address cluster)" ]; do
     kill -0 "$job_manager" || { cat "$folder/job-manager.log" >&2; exit 1; }
     sleep 0.05
 done
-target/debug/tidegate-taskmanager --job-manager "$(address cluster)" --work-dir "$folder/work" \
+target/debug/tidegate-taskmanager --job-manager "$(address cluster)" --directory "$folder/work" --slots 4 \
     >/dev/null 2>"$folder/task-manager.log" &
 task_manager=$!
 rest=$(address rest)
@@ -43,12 +43,30 @@ until curl -sf "$rest/v1/taskmanagers" | grep -q '"id"'; do
     sleep 0.05
 done
 
-echo "seed $seed, $examples requests per operation"
-"$venv/bin/schemathesis" run "$rest/v1/openapi.json" --seed "$seed" --max-examples "$examples" --workers 2 --no-color \
-    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
-    --exclude-path /v1/openapi.json
+# A job that goes on for long enough, for those operations that need one.
+data=$PWD/examples/data
+arguments="[\"--flights\",\"$data/flights*.csv*\",\"--airlines\",\"$data/airlines.csv\",\"--output\",\"$folder/out\",\"--throttle\",\"2000\"]"
+job=$(curl -sf -F artifact=@target/debug/carrier_delays -F "request={\"programArgsList\":$arguments}" "$rest/v1/jobs" |
+    sed 's/.*"jobid":"\([0-9a-f]*\)".*/\1/')
+artifact=$(curl -sf "$rest/v1/jobs/$job" | sed 's/.*"artifact":"\([0-9a-f]*\)".*/\1/')
+name=$(curl -sf "$rest/v1/taskmanagers" | sed 's/.*"id":"\([^"]*\)".*/\1/')
+cat >"$folder/known.toml" <<END
+[parameters]
+"path.job" = "$job"
+"path.artifact" = "$artifact"
+"path.taskmanager" = "$name"
+END
+
+fuzz() {
+    "$venv/bin/schemathesis" "$@" "$rest/v1/openapi.json" --seed "$seed" --max-examples "$examples" --workers 2 --no-color \
+        --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
+        --exclude-path /v1/openapi.json
+}
+echo "== ids that are there: seed $seed, $examples requests per operation"
+fuzz --config-file "$folder/known.toml" run --phases coverage,fuzzing
+echo "== any ids"
+fuzz run
 curl -sf "$rest/readyz"
-if grep -q '"level":"ERROR"\|panicked' "$folder/job-manager.log"; then
-    grep '"level":"ERROR"\|panicked' "$folder/job-manager.log" >&2
+if grep '"level":"ERROR"\|panicked' "$folder/job-manager.log" >&2; then
     exit 1
 fi

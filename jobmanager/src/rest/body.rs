@@ -54,6 +54,11 @@ async fn collect(body: Body) -> Result<Bytes, Problem> {
 
 /// Reads a value; a problem names the field at fault.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A list would be taken for the fields in their order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        let detail = "the body is no JSON object; see this operation in /v1/openapi.json";
+        return Err(Problem::new(ProblemKind::InvalidBody, detail));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -197,7 +202,7 @@ mod tests {
             (JSON, "{} {}", ProblemKind::InvalidBody, None),
             (JSON, "", ProblemKind::InvalidBody, None),
             (JSON, "\u{0}", ProblemKind::InvalidBody, None),
-            (JSON, "[]x", ProblemKind::InvalidBody, None),
+            (JSON, "[]", ProblemKind::InvalidBody, None),
             (
                 None,
                 "{}",
@@ -216,7 +221,7 @@ mod tests {
             assert_eq!(problem.kind(), expected, "{body}");
             assert_eq!(problem.field(), field, "{body}: {problem}");
         }
-        let deep = "[".repeat(100_000);
+        let deep = "{\"arguments\":".repeat(50_000);
         assert_eq!(
             take(JSON, deep).await.unwrap_err().kind(),
             ProblemKind::InvalidBody

@@ -30,6 +30,8 @@ struct Entry {
     activity: Activity,
     /// When it last became busy or idle.
     since: Instant,
+    /// Whether it was ever busy.
+    was_busy: bool,
     close: Arc<Notify>,
 }
 
@@ -82,6 +84,7 @@ impl Connections {
         let entry = Entry {
             activity: Activity::Idle,
             since: Instant::now(),
+            was_busy: false,
             close: Arc::clone(&close),
         };
         let number = self.table().insert(entry);
@@ -133,11 +136,13 @@ impl Connection {
         self.close.notified().await;
     }
 
-    /// How much of a grace it gets when it has to go: none, if it has been idle for longer than that.
+    /// How much of a grace it gets when it has to go: none, unless it was busy a moment ago and may still be answering.
     pub(crate) fn grace(&self, grace: Duration) -> Duration {
-        match self.connections.table().open.get(&self.number) {
-            Some(Entry { since, .. }) if since.elapsed() > grace => Duration::ZERO,
-            _ => grace,
+        let table = self.connections.table();
+        let entry = table.open.get(&self.number);
+        match entry.is_some_and(|entry| entry.was_busy && entry.since.elapsed() <= grace) {
+            true => grace,
+            false => Duration::ZERO,
         }
     }
 
@@ -164,6 +169,7 @@ impl BusyGuard {
         }
         entry.activity = activity;
         entry.since = Instant::now();
+        entry.was_busy = true;
         if has_to_go {
             entry.close();
             table.is_full = false;

@@ -1,7 +1,7 @@
 //! Parameters in the path and the query: ids that are checked before anything is done with them.
 
 use axum::{
-    extract::{FromRequestParts, Path, path::ErrorKind, rejection::PathRejection},
+    extract::{FromRequestParts, RawPathParams},
     http::request::Parts,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
@@ -18,14 +18,18 @@ pub(crate) struct InPath<T>(pub(crate) T);
 #[derive(Debug)]
 pub(crate) struct InQuery<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InPath<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(value) = Path::<T>::from_request_parts(parts, state)
+        let parameters = RawPathParams::from_request_parts(parts, state)
             .await
-            .map_err(refuse_path)?;
-        Ok(Self(value))
+            .map_err(|rejection| Problem::new(ProblemKind::InvalidParameter, rejection.body_text()))?;
+        // One way to read parameters: as they are in a query.
+        let pairs = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&parameters)
+            .finish();
+        parse("path", &pairs).map(Self)
     }
 }
 
@@ -33,39 +37,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or("");
-        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-        serde_path_to_error::deserialize(pairs)
-            .map(Self)
-            .map_err(|error| {
-                let path = error.path().to_string();
-                let detail = format!(
-                    "the query does not fit: {}; see this operation in /v1/openapi.json",
-                    error.inner()
-                );
-                let problem = Problem::new(ProblemKind::InvalidParameter, detail);
-                if path == "." { problem } else { problem.at(path) }
-            })
+        parse("query", parts.uri.query().unwrap_or("")).map(Self)
     }
 }
 
-fn refuse_path(rejection: PathRejection) -> Problem {
-    let PathRejection::FailedToDeserializePathParams(failed) = &rejection else {
-        return Problem::new(ProblemKind::Internal, rejection.body_text());
-    };
-    let problem = Problem::new(
-        ProblemKind::InvalidParameter,
-        format!(
-            "the path does not fit: {}; see this operation in /v1/openapi.json",
-            failed.body_text()
-        ),
-    );
-    match failed.kind() {
-        ErrorKind::ParseErrorAtKey { key, .. }
-        | ErrorKind::DeserializeError { key, .. }
-        | ErrorKind::InvalidUtf8InPathParam { key } => problem.at(key),
-        _ => problem,
-    }
+/// Reads parameters; a problem names the one at fault.
+fn parse<T: DeserializeOwned>(place: &str, pairs: &str) -> Result<T, Problem> {
+    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(pairs.as_bytes()));
+    serde_path_to_error::deserialize(reader).map_err(|error| {
+        let path = error.path().to_string();
+        let detail = format!(
+            "the {place} does not fit: {}; see this operation in /v1/openapi.json",
+            error.inner()
+        );
+        let problem = Problem::new(ProblemKind::InvalidParameter, detail);
+        // A path of nothing but the root says nothing.
+        if path == "." { problem } else { problem.at(path) }
+    })
 }
 
 /// An executable.

@@ -1,6 +1,10 @@
 //! Requests that nobody should send.
 
-use std::{env, fs, io::Write};
+use std::{
+    env,
+    fs::File,
+    io::{Read, Write},
+};
 
 use flate2::{Compression, write::GzEncoder};
 
@@ -14,8 +18,9 @@ const GIBIBYTE: u64 = 1 << 30;
 
 /// How an executable begins, so that the door lets it in.
 fn beginning() -> Vec<u8> {
-    let mut bytes = fs::read(env::current_exe().unwrap()).unwrap();
-    bytes.truncate(4096);
+    let mut bytes = vec![0; 4096];
+    let mut executable = File::open(env::current_exe().unwrap()).unwrap();
+    executable.read_exact(&mut bytes).unwrap();
     bytes
 }
 
