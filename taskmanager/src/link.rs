@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::Stream;
 use tidegate_core::Generation;
 use tidegate_proto::{
-    control::MESSAGE_LIMIT_BYTES,
+    control::{MESSAGE_LIMIT_BYTES, ProtocolRange},
     taskmanager::{
         Attached, Content, Directive, FromTaskManager, Registration, TaskManagerControlClient, ToTaskManager,
     },
@@ -105,7 +105,7 @@ impl Link {
                 generation: leads,
                 directive: Directive::Attached(attached),
             }) if leads >= generation => Ok(Self {
-                attached,
+                attached: understood(attached)?,
                 generation: leads,
                 outgoing,
                 incoming,
@@ -160,6 +160,20 @@ impl Link {
 
 /// How long the last words may take to be heard.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The two agree on a version, and this side must speak it.
+fn understood(attached: Attached) -> Result<Attached, LinkError> {
+    let own = ProtocolRange::task_manager_control();
+    let chosen = attached.protocol_version;
+    if (own.oldest..=own.newest).contains(&chosen) {
+        return Ok(attached);
+    }
+    Err(LinkError::Refused(format!(
+        "it wants to speak version {chosen} of {}, and this task manager speaks {own}; install releases of tidegate that \
+         share a version on both machines",
+        own.name
+    )))
+}
 
 async fn connect(endpoint: &Endpoint) -> Result<TaskManagerControlClient<Channel>, LinkError> {
     let connected = endpoint.connect().await;

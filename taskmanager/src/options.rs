@@ -116,7 +116,7 @@ impl LinkOptions {
             secret: None,
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_secs(5),
-            longest_pause: Duration::from_secs(5),
+            longest_pause: Duration::from_secs(1),
         }
     }
 }

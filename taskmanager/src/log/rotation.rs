@@ -33,13 +33,23 @@ impl RotatedLog {
         })
     }
 
-    /// Writes whole lines, or what there is of one.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.size_bytes > 0 && self.size_bytes + bytes.len() as u64 > self.file_bytes {
-            self.rotate()?;
+    /// Writes lines, or what there is of one. No line is cut, so that one that is longer than a file has a longer file.
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let room = usize::try_from(self.file_bytes.saturating_sub(self.size_bytes)).unwrap_or(usize::MAX);
+            let fitting = match fitting(bytes, room) {
+                0 if self.size_bytes > 0 => {
+                    self.rotate()?;
+                    continue;
+                }
+                0 => first_line(bytes),
+                fitting => fitting,
+            };
+            let (now, later) = bytes.split_at(fitting);
+            self.file.write_all(now)?;
+            self.size_bytes += now.len() as u64;
+            bytes = later;
         }
-        self.file.write_all(bytes)?;
-        self.size_bytes += bytes.len() as u64;
         Ok(())
     }
 
@@ -54,6 +64,20 @@ impl RotatedLog {
         self.size_bytes = 0;
         Ok(())
     }
+}
+
+/// How many of the bytes go into `room`: all, or whole lines.
+fn fitting(bytes: &[u8], room: usize) -> usize {
+    if bytes.len() <= room {
+        return bytes.len();
+    }
+    let end = bytes[..room].iter().rposition(|byte| *byte == b'\n');
+    end.map_or(0, |end| end + 1)
+}
+
+fn first_line(bytes: &[u8]) -> usize {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    end.map_or(bytes.len(), |end| end + 1)
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
@@ -118,6 +142,16 @@ mod tests {
         let mut again = RotatedLog::open(folder.path().join("a.log"), 10, 3).unwrap();
         again.write(b"six\n").unwrap();
         assert_eq!(content(folder.path())[1].1, "five five\n");
+    }
+
+    #[test]
+    fn many_lines_at_once_are_bounded_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = RotatedLog::open(folder.path().join("a.log"), 10, 2).unwrap();
+        log.write(b"one\ntwo\nthree\nlonger than a file\n4\nfive")
+            .unwrap();
+        let kept = named([("a.log", "4\nfive"), ("a.log.1", "longer than a file\n")]);
+        assert_eq!(content(folder.path()), kept);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Policy {
     /// Lets it in, as this generation.
     Accept(u64),
+    /// Lets it in and speaks this version from then on.
+    AcceptAt(u32),
     Refuse(Status),
 }
 
@@ -103,8 +105,9 @@ impl TaskManagerControl for Service {
             .metadata()
             .get("authorization")
             .map(|value| value.to_str().unwrap().to_owned());
-        let generation = match self.policy.borrow().clone() {
-            Policy::Accept(generation) => Generation(generation),
+        let (generation, protocol_version) = match self.policy.borrow().clone() {
+            Policy::Accept(generation) => (Generation(generation), 1),
+            Policy::AcceptAt(version) => (Generation(1), version),
             Policy::Refuse(status) => return Err(status),
         };
         let mut incoming = request.into_inner();
@@ -117,7 +120,7 @@ impl TaskManagerControl for Service {
         };
         let (outgoing, mut queue) = mpsc::channel(16);
         let attached = Directive::Attached(Attached {
-            protocol_version: 1,
+            protocol_version,
             storage: self.storage.clone(),
         });
         let session = Session {

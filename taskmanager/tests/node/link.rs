@@ -10,11 +10,11 @@ use crate::{
     node::{Node, Store, ended, eventually, job, lives, options, worker},
 };
 
-async fn refused(status: Status) -> TaskManagerError {
+async fn refused(policy: Policy) -> TaskManagerError {
     let store = Store::new();
     let folder = tempfile::tempdir().unwrap();
     let job_manager = JobManager::start("127.0.0.1:0".parse().unwrap(), store.location()).await;
-    job_manager.policy.send_replace(Policy::Refuse(status));
+    job_manager.policy.send_replace(policy);
     let (task_manager, _handle) = TaskManager::new(options(folder.path(), &job_manager)).unwrap();
     task_manager.run().await.unwrap_err()
 }
@@ -28,11 +28,22 @@ async fn who_is_refused_at_first_ends_and_says_why() {
         Status::unimplemented("no such service"),
     ] {
         let says = status.message().to_owned();
-        let error = refused(status).await;
+        let error = refused(Policy::Refuse(status)).await;
         assert!(
             matches!(error, TaskManagerError::Refused { .. }) && error.to_string().contains(&says),
             "{error}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_it_does_not_speak_is_refused_by_name_and_number() {
+    let error = refused(Policy::AcceptAt(7)).await.to_string();
+    for says in [
+        "version 7 of tidegate.taskmanager",
+        "speaks tidegate.taskmanager version 1",
+    ] {
+        assert!(error.contains(says), "{error}");
     }
 }
 
