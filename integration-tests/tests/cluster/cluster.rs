@@ -15,14 +15,18 @@ use tempfile::TempDir;
 use tidegate_core::graph::JobGraph;
 use tidegate_driver::{
     CheckpointSettings, Driver, DriverError, DriverHandle, DriverOptions, JobDescription, JobStatus,
-    JobStore, Outcome, RestartSettings,
+    JobStore, Outcome, RequirementSetting, RestartSettings,
 };
 use tidegate_jobmanager::{HostedJob, WorkerPort, WorkerPortHandle, WorkerPortOptions};
 use tokio::task::JoinHandle;
 
 const EXECUTABLE: &str = env!("CARGO_BIN_EXE_counting_job");
+/// Of these a run takes about two seconds.
 const RECORDS: u64 = 20_000;
+/// Few: all state is in manifests.
 const KEYS: u64 = 97;
+/// From one checkpoint to the next.
+const INTERVAL: Duration = Duration::from_millis(50);
 /// What a worker ends with that was refused or has lost its job manager.
 pub(crate) const REFUSED: i32 = 5;
 /// What a supervised worker ends with whose supervisor is gone.
@@ -33,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A job manager with one job.
 pub(crate) struct Cluster {
     folder: TempDir,
+    keys: u64,
+    interval: Duration,
     options: WorkerPortOptions,
     port: WorkerPortHandle,
     serving: Option<JoinHandle<()>>,
@@ -42,10 +48,21 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start(options: WorkerPortOptions) -> Self {
+        Self::start_with(options, KEYS, INTERVAL)
+    }
+
+    /// A cluster whose job takes checkpoints so rarely that each is too large for a manifest.
+    pub(crate) fn with_large_checkpoints(options: WorkerPortOptions) -> Self {
+        Self::start_with(options, RECORDS, Duration::from_millis(600))
+    }
+
+    fn start_with(options: WorkerPortOptions, keys: u64, interval: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (port, serving, driver, running) = host(&folder, &options);
+        let (port, serving, driver, running) = host(&folder, keys, interval, &options);
         Self {
             folder,
+            keys,
+            interval,
             options,
             port,
             serving: Some(serving),
@@ -83,7 +100,7 @@ impl Cluster {
                 .arg(self.local_folder())
                 .args(options)
                 .arg("--")
-                .args(job_arguments(&self.folder))
+                .args(job_arguments(&self.folder, self.keys))
                 .arg(argument)
                 .env_remove("TIDEGATE_CLUSTER_SECRET")
                 .envs(environment.iter().copied())
@@ -110,7 +127,9 @@ impl Cluster {
     pub(crate) async fn outcome(&mut self) -> Outcome {
         let running = self.running.take().expect("the job is waited for once");
         let ended = tokio::time::timeout(PATIENCE, running).await;
-        ended.expect("the job ends in time").unwrap().unwrap()
+        let ended =
+            ended.unwrap_or_else(|_| panic!("the job does not end: {:?}\n{}", self.status(), self.logs()));
+        ended.unwrap().unwrap()
     }
 
     /// Ends the job's driver where it stands, as the death of its process would, and the port.
@@ -135,11 +154,21 @@ impl Cluster {
             listen: self.port.address(),
             ..options
         };
-        let (port, serving, driver, running) = host(&self.folder, &options);
+        let (port, serving, driver, running) = host(&self.folder, self.keys, self.interval, &options);
         self.port = port;
         self.serving = Some(serving);
         self.driver = driver;
         self.running = Some(running);
+    }
+
+    /// What all workers have said.
+    fn logs(&self) -> String {
+        let files = fs::read_dir(self.folder.path()).into_iter().flatten();
+        let files = files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.is_file());
+        let logs = files.map(|path| format!("{}:\n{}", path.display(), fs::read_to_string(&path).unwrap()));
+        logs.collect()
     }
 
     /// Where workers may keep copies.
@@ -168,26 +197,26 @@ impl Cluster {
 
     pub(crate) fn expected_rows(&self) -> BTreeMap<(u64, u64), u32> {
         (0..RECORDS)
-            .map(|number| ((number % KEYS, number / KEYS + 1), 1))
+            .map(|number| ((number % self.keys, number / self.keys + 1), 1))
             .collect()
     }
 }
 
-fn job_arguments(folder: &TempDir) -> Vec<String> {
+fn job_arguments(folder: &TempDir, keys: u64) -> Vec<String> {
     let output = folder.path().join("output");
     vec![
         format!("--records={RECORDS}"),
-        format!("--keys={KEYS}"),
+        format!("--keys={keys}"),
         format!("--rate={}", RECORDS / 2),
         format!("--output={}", output.display()),
     ]
 }
 
 /// Asks the executable what it is.
-fn describe(folder: &TempDir) -> Value {
+fn describe(folder: &TempDir, keys: u64) -> Value {
     let described = Command::new(EXECUTABLE)
         .args(["describe", "--"])
-        .args(job_arguments(folder))
+        .args(job_arguments(folder, keys))
         .output()
         .unwrap();
     assert!(
@@ -205,20 +234,20 @@ type Hosted = (
     JoinHandle<Result<Outcome, DriverError>>,
 );
 
-fn host(folder: &TempDir, options: &WorkerPortOptions) -> Hosted {
-    let described = describe(folder);
+fn host(folder: &TempDir, keys: u64, interval: Duration, options: &WorkerPortOptions) -> Hosted {
+    let described = describe(folder, keys);
     let graph: JobGraph = serde_json::from_value(described["graph"].clone()).unwrap();
     let graph_fingerprint = graph.fingerprint();
     let job = JobDescription {
         job: "counting-job".into(),
         graph: Arc::new(graph),
         default_parallelism: None,
-        arguments: job_arguments(folder),
+        arguments: job_arguments(folder, keys),
     };
     let settings = DriverOptions {
-        expected_workers: 2,
+        requirement: RequirementSetting::Workers(2),
         checkpoints: CheckpointSettings {
-            interval: Duration::from_millis(50),
+            interval,
             ..CheckpointSettings::default()
         },
         restart: RestartSettings::FixedDelay {

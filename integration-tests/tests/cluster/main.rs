@@ -5,7 +5,7 @@
 
 mod cluster;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use tidegate_driver::Outcome;
 use tidegate_jobmanager::WorkerPortOptions;
@@ -197,4 +197,41 @@ async fn workers_with_a_secret_exchange_records() {
     let outcome = cluster.outcome().await;
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     assert_eq!(cluster.rows(), cluster.expected_rows());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_survivor_rolls_back_to_its_own_copies_and_a_newcomer_to_the_store() {
+    let mut cluster = Cluster::with_large_checkpoints(WorkerPortOptions::default());
+    let told = [("RUST_LOG", "tidegate_worker=info")];
+    let spawn = |cluster: &Cluster, name| cluster.spawn(name, &[], "--uid=counts", &told);
+    let (victim, survivor) = (spawn(&cluster, "a"), spawn(&cluster, "b"));
+    cluster.reach(|status| status.completed_checkpoints >= 2).await;
+    victim.kill().await;
+    let newcomer = spawn(&cluster, "c");
+    let outcome = cluster.outcome().await;
+    assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+    assert_eq!(cluster.rows(), cluster.expected_rows());
+    let (local, remote) = restored_bytes(&survivor.errors());
+    assert!(
+        local > 16 * 1024 && remote == 0,
+        "survivor: {local} from copies, {remote} from the store"
+    );
+    let (local, remote) = restored_bytes(&newcomer.errors());
+    assert!(
+        local == 0 && remote > 16 * 1024,
+        "newcomer: {local} from copies, {remote} from the store"
+    );
+}
+
+/// How much a worker says that it restored last, from its own copies and from the store.
+fn restored_bytes(log: &Path) -> (u64, u64) {
+    let log = fs::read_to_string(log).unwrap();
+    let line = log.lines().rfind(|line| line.contains("state restored"));
+    let line = line.unwrap_or_else(|| panic!("nothing was restored: {log}"));
+    let number = |name: &str| {
+        let (_, rest) = line.split_once(name).expect("the number is told");
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("a number")
+    };
+    (number("local_bytes="), number("remote_bytes="))
 }

@@ -10,6 +10,7 @@ use tidegate_core::{
     Attempt, CheckpointId, FaultPoint, NodeId, OperatorError, OperatorUid, Severity, TaskError, TaskId,
     WorkerId,
     control::{Deployment, WorkerOrder, WorkerReport, WorkerSnapshot},
+    metrics::RestoredBytes,
     plan::ExecutionPlan,
     sink::Committable,
     source::Split,
@@ -546,6 +547,10 @@ impl Service {
             return Ok(());
         }
         let idle = running.tasks.is_empty();
+        if running.deployment.restore.is_some() {
+            let RestoredBytes { local, remote } = self.worker.metrics.restored();
+            tracing::info!(%attempt, local_bytes = local, remote_bytes = remote, "state restored");
+        }
         self.report(WorkerReport::Deployed { attempt }).await?;
         if idle {
             return self.report(WorkerReport::Ended { attempt }).await;
