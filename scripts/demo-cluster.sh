@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 here=$PWD/target/demo-cluster
+flights=$PWD/examples/data/flights*.csv*
+airlines=$PWD/examples/data/airlines.csv
 profile=${TIDEGATE_DEMO_PROFILE:-release}
 case $profile in
     release) programs=target/release flags=(--release) ;;
@@ -64,6 +66,11 @@ start_task_manager() { # name
         --metrics-address 127.0.0.1:0 >>"$here/$1.log" 2>&1 &
     pids[$1]=$!
 }
+destroy() { # name; at once, as the death of its machine would
+    kill -9 "${pids[$1]}"
+    wait "${pids[$1]}" 2>/dev/null || true
+    unset "pids[$1]"
+}
 attached() { [[ "$(get /v1/overview | field taskmanagers)" == "$1" ]]; }
 
 start_job_manager 127.0.0.1:0 127.0.0.1:0
@@ -75,8 +82,7 @@ say "2. The job is uploaded and run, slowed down to 100 000 flights a second"
 artifact=$(curl -sf -H 'content-type: application/octet-stream' --data-binary "@$programs/flight_delays" \
     "$rest/v1/artifacts" | field id)
 job=$(curl -sf -H 'content-type: application/json' "$rest/v1/artifacts/$artifact/run" --data @- <<JSON | field jobid
-{"parallelism": 4, "programArgsList": ["--flights", "$PWD/examples/data/flights*.csv*",
- "--airlines", "$PWD/examples/data/airlines.csv", "--output", "$here/cluster", "--throttle", "100000"]}
+{"parallelism": 4, "programArgsList": ["--flights", "$flights", "--airlines", "$airlines", "--output", "$here/cluster", "--throttle", "100000"]}
 JSON
 )
 echo "artifact $artifact"
@@ -93,23 +99,28 @@ another_checkpoint() { # than so many
     local done
     done=$(checkpoints) && [[ -n "$done" && "$done" -gt "$1" ]]
 }
+cause() { get "/v1/jobs/$job/exceptions" | sed -n 's/.*"root-exception":"\(\([^"\\]\|\\.\)*\)".*/\1/p'; }
+has_failed() { [[ -n "$(cause)" ]]; }
 state_is() { [[ "$(get "/v1/jobs/$job" | field state)" == "$1" ]]; }
 
 say "3. A task manager is killed with SIGKILL, with its workers' tasks and their state"
 wait_for "publication of March" published_past 2013-03-01
 # One that runs a part of the job.
 victim=$(basename "$(dirname "$(dirname "$(dirname "$(find "$here"/tm?/work/"$job" -mindepth 1 -maxdepth 1 -type d | head -n 1)")")")")
-before=$(checkpoints)
+echo "hours up to $(last_hour) are published"
 killed=$(now)
-kill -9 "${pids[$victim]}"
-unset "pids[$victim]"
-wait_for "recovery" another_checkpoint "$before"
-echo "$victim was killed with hours up to $(last_hour) published; the next checkpoint was complete $(($(now) - killed)) ms later"
+destroy "$victim"
+wait_for "the notice of its death" has_failed
+wait_for "recovery" another_checkpoint "$(checkpoints)"
+took=$(($(now) - killed))
+echo "$victim was killed in the middle; the next checkpoint was complete $took ms later"
+echo "the cause on record: $(cause)"
 
 say "4. The job manager is killed with SIGKILL, and started again with nothing but the store"
 wait_for "publication of June" published_past 2013-06-15
+echo "hours up to $(last_hour) are published"
 killed=$(now)
-kill -9 "${pids[jobmanager]}"
+destroy jobmanager
 start_job_manager "${rest#http://}" "${cluster#http://}"
 echo "it served again $(($(now) - killed)) ms after its death"
 wait_for "recovery" another_checkpoint 0
@@ -117,11 +128,11 @@ echo "the next checkpoint was complete $(($(now) - killed)) ms after its death"
 
 say "5. The job runs to its end"
 wait_for "the end of the job" state_is FINISHED
-get "/v1/jobs/$job/exceptions" | field root-exception || true
+echo "it has finished"
 
 say "6. Compared with the job undisturbed in one process"
-"$programs/flight_delays" run --output "$here/reference" --checkpoint-dir "$here/reference-checkpoints" \
-    --parallelism 2 --progress never
+RUST_LOG=error "$programs/flight_delays" run --flights "$flights" --airlines "$airlines" --output "$here/reference" \
+    --checkpoint-dir "$here/reference-checkpoints" --parallelism 2 --progress never
 for output in origin-hours carrier-days working-days malformed untimely \
     late-origin-hours late-carrier-days late-working-days; do
     rows "$here/reference/$output" >"$here/reference-$output.txt"
