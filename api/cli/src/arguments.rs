@@ -49,6 +49,9 @@ pub(crate) enum Command {
     Describe {
         /// The job.
         job: String,
+        /// Show the tasks of this vertex instead.
+        #[arg(long, value_name = "NUMBER")]
+        vertex: Option<u32>,
     },
     /// Shows a job's graph as it runs.
     Plan {
@@ -180,6 +183,13 @@ pub(crate) enum CheckpointsCommand {
     Ls {
         /// The job.
         job: String,
+    },
+    /// Shows what each task had to do with a checkpoint.
+    Describe {
+        /// The job.
+        job: String,
+        /// The checkpoint's number.
+        checkpoint: u64,
     },
     /// Has the cluster read each retained checkpoint's manifest, and says which cannot be used.
     Verify {

@@ -129,7 +129,27 @@ pub(crate) struct Vertex {
     pub(crate) metrics: Metrics,
 }
 
-/// What was measured of a vertex.
+/// `GET /v1/jobs/<job>/vertices/<vertex>`.
+#[derive(Deserialize, Debug)]
+pub(crate) struct VertexDetails {
+    #[serde(default)]
+    pub(crate) subtasks: Vec<Subtask>,
+}
+
+/// One task of a vertex.
+#[derive(Deserialize, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Subtask {
+    pub(crate) subtask: u64,
+    #[serde(default)]
+    pub(crate) status: String,
+    pub(crate) worker: Option<String>,
+    pub(crate) taskmanager_id: Option<String>,
+    #[serde(default)]
+    pub(crate) metrics: Metrics,
+}
+
+/// What was measured of a vertex or a task.
 #[derive(Deserialize, Debug, Default)]
 #[serde(default, rename_all = "kebab-case")]
 pub(crate) struct Metrics {
@@ -265,9 +285,21 @@ pub(crate) struct Checkpoint {
 #[derive(Deserialize, Debug)]
 pub(crate) struct CheckpointDetails {
     #[serde(default)]
-    pub(crate) tasks: Vec<serde_json::Value>,
+    pub(crate) tasks: Vec<CheckpointTask>,
     #[serde(default)]
     pub(crate) segments: u64,
+}
+
+/// A task's part in a checkpoint; times are microseconds.
+#[derive(Deserialize, Debug, Default)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct CheckpointTask {
+    pub(crate) vertex: u64,
+    pub(crate) subtask: u64,
+    pub(crate) alignment_us: u64,
+    pub(crate) sync_us: u64,
+    pub(crate) scan_us: u64,
+    pub(crate) ended: bool,
 }
 
 /// `GET /v1/jobs/<job>/exceptions`.

@@ -33,6 +33,12 @@ pub(crate) fn duration(milliseconds: i64) -> String {
     written.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
+/// A duration in microseconds, in its two largest units.
+pub(crate) fn microseconds(microseconds: u64) -> String {
+    let written = humantime::format_duration(Duration::from_micros(microseconds)).to_string();
+    written.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +59,6 @@ mod tests {
             assert_eq!(duration(milliseconds), text);
         }
         assert!(!duration(i64::MAX).is_empty());
+        assert_eq!(microseconds(1_002_003), "1s 2ms");
     }
 }

@@ -17,6 +17,7 @@ use crate::{
 pub(super) fn run(context: &Context, command: &CheckpointsCommand) -> Result<ExitCode> {
     match command {
         CheckpointsCommand::Ls { job } => list(context, job),
+        CheckpointsCommand::Describe { job, checkpoint } => describe(context, job, *checkpoint),
         CheckpointsCommand::Verify { job } => verify(context, job),
         CheckpointsCommand::Take { job, wait } => take(context, job, *wait),
     }
@@ -65,6 +66,49 @@ fn row(checkpoint: Checkpoint) -> Vec<String> {
     ]
 }
 
+fn describe(context: &Context, job: &str, checkpoint: u64) -> Result<ExitCode> {
+    let id = reference::job(&context.client, job)?;
+    let path = [
+        "v1",
+        "jobs",
+        &id,
+        "checkpoints",
+        "details",
+        &checkpoint.to_string(),
+    ];
+    let document = context.client.call(&Call::get(path))?;
+    context.output.show(&document, || {
+        let details: CheckpointDetails = context.client.read(document.clone())?;
+        if details.tasks.is_empty() {
+            return Ok(
+                "its tasks are not known: it is being taken, was given up, or is not retained any more\n"
+                    .to_owned(),
+            );
+        }
+        let columns = [
+            Column::Number("VERTEX"),
+            Column::Number("TASK"),
+            Column::Number("ALIGNMENT"),
+            Column::Number("SYNC"),
+            Column::Number("SCAN"),
+            Column::Text("INPUT"),
+        ];
+        let rows = details.tasks.iter().map(|task| {
+            let input = if task.ended { "has ended" } else { "goes on" };
+            vec![
+                task.vertex.to_string(),
+                task.subtask.to_string(),
+                time::microseconds(task.alignment_us),
+                time::microseconds(task.sync_us),
+                time::microseconds(task.scan_us),
+                input.to_owned(),
+            ]
+        });
+        Ok(table(&columns, rows))
+    })?;
+    Ok(ExitCode::Success)
+}
+
 /// What became of looking at one checkpoint.
 enum Finding {
     Sound(CheckpointDetails),
@@ -99,7 +143,7 @@ fn verify(context: &Context, job: &str) -> Result<ExitCode> {
         .any(|(_, finding)| matches!(finding, Finding::Unusable(_)));
     let described: Vec<Value> = findings
         .iter()
-        .map(|(number, finding)| describe(*number, finding))
+        .map(|(number, finding)| finding_document(*number, finding))
         .collect();
     context.output.show(&json!({"checkpoints": described}), || {
         if findings.is_empty() {
@@ -129,7 +173,7 @@ fn verify(context: &Context, job: &str) -> Result<ExitCode> {
     })
 }
 
-fn describe(number: u64, finding: &Finding) -> Value {
+fn finding_document(number: u64, finding: &Finding) -> Value {
     match finding {
         Finding::Sound(details) => json!({
             "id": number,

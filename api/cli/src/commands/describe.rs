@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::Context;
+use super::{Context, vertex};
 use crate::{
     client::Call,
     documents::{Exceptions, JobDetails, Vertex},
     error::Result,
     exit_code::ExitCode,
-    output::{Column, bytes, one_line, table},
+    output::{Column, one_line, table},
     reference, time,
 };
 
@@ -96,39 +96,19 @@ fn vertices(vertices: &[Vertex]) -> String {
         Column::Text("OPERATORS"),
         Column::Text("STATE"),
         Column::Number("TASKS"),
-        Column::Number("READ"),
-        Column::Number("WRITTEN"),
-        Column::Number("BUSY"),
-        Column::Number("HELD UP"),
-        Column::Number("STATE SIZE"),
-        Column::Text("WATERMARK"),
     ];
+    let columns: Vec<_> = columns.into_iter().chain(vertex::MEASURED).collect();
     let rows = vertices.iter().map(|vertex| {
-        let metrics = &vertex.metrics;
-        let busy = metrics.accumulated_busy_time;
-        let held_up = metrics.accumulated_backpressured_time;
-        let whole = busy
-            .saturating_add(held_up)
-            .saturating_add(metrics.accumulated_idle_time);
-        vec![
+        let facts = [
             vertex.id.clone(),
             vertex.name.clone(),
             vertex.status.clone(),
             vertex.parallelism.to_string(),
-            metrics.read_records.to_string(),
-            metrics.write_records.to_string(),
-            share(busy, whole),
-            share(held_up, whole),
-            bytes(metrics.state_size),
-            metrics.current_watermark.map_or("-".to_owned(), time::time),
-        ]
+        ];
+        facts
+            .into_iter()
+            .chain(vertex::measured(&vertex.metrics))
+            .collect()
     });
     table(&columns, rows)
-}
-
-fn share(part: u64, whole: u64) -> String {
-    match (u128::from(part) * 100).checked_div(u128::from(whole)) {
-        Some(percent) => format!("{percent}%"),
-        None => "-".to_owned(),
-    }
 }

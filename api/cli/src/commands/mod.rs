@@ -12,6 +12,7 @@ mod plan;
 mod run;
 mod savepoint;
 mod task_managers;
+mod vertex;
 mod wait;
 
 use tidegate_settings::{ConfigRequest, key_table};
@@ -58,7 +59,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Run(arguments) => run::run(&context, arguments),
         Command::List { running } => list::run(&context, *running),
-        Command::Describe { job } => describe::run(&context, job),
+        Command::Describe { job, vertex } => match vertex {
+            Some(vertex) => vertex::run(&context, job, *vertex),
+            None => describe::run(&context, job),
+        },
         Command::Plan { job } => plan::run(&context, job),
         Command::Logs(arguments) => logs::run(&context, arguments),
         Command::Savepoint { savepoint, status } => match status {

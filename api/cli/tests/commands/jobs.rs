@@ -70,6 +70,33 @@ fn a_job_is_described_by_its_name() {
 }
 
 #[test]
+fn the_tasks_of_a_vertex_are_shown() {
+    let script = Script::new().on(
+        &format!("GET /v1/jobs/{JOB}/vertices/3"),
+        json!({"id": "3", "subtasks": [
+            {"subtask": 0, "status": "RUNNING", "worker": "one-1", "taskmanager-id": "one",
+             "metrics": {"read-records": 5, "accumulated-backpressured-time": 1, "accumulated-idle-time": 3}},
+            {"subtask": 1, "status": "DEPLOYING"},
+        ]}),
+    );
+    let out = script.run(&["describe", JOB, "--vertex", "3"]).done();
+    let row = |index: usize| {
+        out.lines()
+            .nth(index)
+            .unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        row(1),
+        [
+            "0", "RUNNING", "one-1", "one", "5", "0", "0%", "25%", "0", "B", "-"
+        ]
+    );
+    assert_eq!(row(2)[..4], ["1", "DEPLOYING", "-", "-"]);
+}
+
+#[test]
 fn a_plan_is_drawn() {
     let script = Script::new().on(
         &format!("GET /v1/jobs/{JOB}/plan"),
@@ -171,13 +198,19 @@ fn checkpoints_are_listed_and_verified() {
                 {"id": 5, "status": "COMPLETED", "epoch": 1, "is_savepoint": false, "external_path": "s3://b/5"},
             ]}),
         )
-        .on(&details(8), json!({"id": 8, "status": "COMPLETED", "tasks": [{}, {}], "segments": 3}))
+        .on(&details(8), json!({"id": 8, "status": "COMPLETED", "segments": 3, "tasks": [
+            {"vertex": 1, "subtask": 2, "alignment-us": 1500, "sync-us": 7, "scan-us": 0, "ended": true}, {}]}))
         .on(&details(5), json!({"id": 5, "status": "COMPLETED", "tasks": [], "segments": 0}))
         .answer(&details(7), 502, problem("storage-failed", 502, "the manifest is damaged"));
     let out = script.run(&["checkpoints", "ls", JOB]).done();
     for part in ["it took too long", "savepoint", "2.00 KiB", "s3://b/7"] {
         assert!(out.contains(part), "{part:?} is not in {out}");
     }
+    let out = script.run(&["checkpoints", "describe", JOB, "8"]).done();
+    let row: Vec<_> = out.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row, ["1", "2", "1ms", "500us", "7us", "0s", "has", "ended"]);
+    let out = script.run(&["checkpoints", "describe", JOB, "5"]).done();
+    assert!(out.contains("not retained any more"), "{out}");
     let ran = script.run(&["checkpoints", "verify", JOB]);
     assert_eq!(ran.code, 1);
     assert!(ran.out.contains("8  sound: 2 tasks, 3 segments"), "{}", ran.out);
