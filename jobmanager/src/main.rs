@@ -121,14 +121,8 @@ async fn serve(cluster: ClusterOptions, rest: RestOptions) -> ExitCode {
         tracing::error!("the process cannot listen to signals");
         return ExitCode::Failed;
     };
-    let (manager, handle) = tokio::select! {
-        started = JobManager::start(cluster) => match started {
-            Ok(started) => started,
-            Err(error) => return fail(&error),
-        },
-        () = told_to_end(&mut terminate, &mut interrupt) => return ExitCode::Success,
-    };
-    let (server, rest) = match RestServer::bind(rest, handle.clone()).await {
+    // Whoever cannot be reached must not take the lead from somebody who can.
+    let (server, rest) = match RestServer::bind(rest).await {
         Ok(bound) => bound,
         Err(error) => {
             tracing::error!(%error, "job manager cannot start");
@@ -138,8 +132,15 @@ async fn serve(cluster: ClusterOptions, rest: RestOptions) -> ExitCode {
             };
         }
     };
+    let (manager, handle) = tokio::select! {
+        started = JobManager::start(cluster) => match started {
+            Ok(started) => started,
+            Err(error) => return fail(&error),
+        },
+        () = told_to_end(&mut terminate, &mut interrupt) => return ExitCode::Success,
+    };
     announce(&rest, &handle);
-    let serving = tokio::spawn(server.run());
+    let serving = tokio::spawn(server.run(handle.clone()));
     let mut leading = tokio::spawn(manager.run());
     let ended = tokio::select! {
         ended = &mut leading => Some(ended),

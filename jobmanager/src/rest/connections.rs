@@ -136,13 +136,14 @@ impl Connection {
         self.close.notified().await;
     }
 
-    /// How much of a grace it gets when it has to go: none, unless it was busy a moment ago and may still be answering.
+    /// How long it may go on when it has to go: until it is done if it is busy, for a grace if it was a moment ago and may
+    /// still be answering, and otherwise not at all.
     pub(crate) fn grace(&self, grace: Duration) -> Duration {
         let table = self.connections.table();
-        let entry = table.open.get(&self.number);
-        match entry.is_some_and(|entry| entry.was_busy && entry.since.elapsed() <= grace) {
-            true => grace,
-            false => Duration::ZERO,
+        match table.open.get(&self.number) {
+            Some(entry) if matches!(entry.activity, Activity::Busy) => Duration::MAX,
+            Some(entry) if entry.was_busy && entry.since.elapsed() <= grace => grace,
+            _ => Duration::ZERO,
         }
     }
 

@@ -99,7 +99,8 @@ pub enum RestError {
 /// Serves the interface. Made by [`bind`](Self::bind), consumed by [`run`](Self::run).
 pub struct RestServer {
     listener: TcpListener,
-    router: Router,
+    gate: Gate,
+    shown_settings: serde_json::Value,
     connections: Connections,
     idle_timeout: Duration,
     closing: watch::Receiver<bool>,
@@ -113,11 +114,11 @@ pub struct RestHandle {
 }
 
 impl RestServer {
-    /// Opens the server over a cluster. Clients that come before [`run`](Self::run) wait.
+    /// Opens the server. Clients that come before [`run`](Self::run) wait.
     ///
     /// # Errors
     /// If the address is not loopback and there is neither a token nor [`Exposure::Insecure`], or cannot be had.
-    pub async fn bind(options: RestOptions, cluster: ClusterHandle) -> Result<(Self, RestHandle), RestError> {
+    pub async fn bind(options: RestOptions) -> Result<(Self, RestHandle), RestError> {
         let address = options.listen;
         let gate = match (options.token, options.exposure) {
             (Some(token), _) => Gate::Token(token),
@@ -134,7 +135,8 @@ impl RestServer {
         let (closing, closes) = watch::channel(false);
         let server = Self {
             listener,
-            router: router::router(cluster, gate, options.shown_settings),
+            gate,
+            shown_settings: options.shown_settings,
             connections: Connections::new(options.max_connections),
             idle_timeout: options.idle_timeout,
             closing: closes,
@@ -146,71 +148,74 @@ impl RestServer {
         Ok((server, handle))
     }
 
-    /// Serves until [`RestHandle::shut_down`], or until all handles are gone; then answers what has been asked.
-    pub async fn run(self) {
-        let mut closing = self.closing.clone();
+    /// Serves a cluster until [`RestHandle::shut_down`], or until all handles are gone; then answers what has been asked.
+    pub async fn run(self, cluster: ClusterHandle) {
+        let service = Service {
+            router: router::router(cluster, self.gate, self.shown_settings),
+            idle_timeout: self.idle_timeout,
+            closing: self.closing.clone(),
+        };
+        let mut closing = self.closing;
         let mut conversations = JoinSet::new();
+        let taken = async |listener: &TcpListener| match listener.accept().await {
+            Ok((stream, _)) => Some((self.connections.enter().await, stream)),
+            Err(error) => {
+                tracing::debug!(%error, "a connection could not be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                None
+            }
+        };
         loop {
-            let next = async {
-                let connection = self.connections.enter().await;
-                (connection, self.listener.accept().await)
-            };
             tokio::select! {
                 biased;
                 () = closes(&mut closing) => break,
-                (connection, accepted) = next => match accepted {
-                    Ok((stream, _)) => {
-                        conversations.spawn(self.converse(connection, stream));
-                    }
-                    Err(error) => {
-                        tracing::debug!(%error, "a connection could not be taken");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
+                taken = taken(&self.listener) => if let Some((connection, stream)) = taken {
+                    conversations.spawn(service.clone().converse(connection, stream));
+                    // Those that have ended are forgotten; there are never more than there is room for.
+                    while conversations.try_join_next().is_some() {}
                 },
-                Some(_) = conversations.join_next(), if !conversations.is_empty() => {}
             }
         }
+        drop(self.listener);
         while conversations.join_next().await.is_some() {}
     }
+}
 
-    fn converse(
-        &self,
-        connection: Connection,
-        stream: TcpStream,
-    ) -> impl Future<Output = ()> + Send + 'static {
+/// What every connection is served with.
+#[derive(Clone)]
+struct Service {
+    router: Router,
+    idle_timeout: Duration,
+    closing: watch::Receiver<bool>,
+}
+
+impl Service {
+    async fn converse(mut self, connection: Connection, stream: TcpStream) {
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let router = self.router.clone();
+            let work = connection.work();
+            async move {
+                let response: Result<Response, Infallible> = router.oneshot(request.map(Body::new)).await;
+                drop(work);
+                response
+            }
+        });
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(self.idle_timeout)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES);
-        let router = self.router.clone();
-        let mut closing = self.closing.clone();
-        async move {
-            let service = service_fn(|request: hyper::Request<Incoming>| {
-                let router = router.clone();
-                let work = connection.work();
-                async move {
-                    let response: Result<Response, Infallible> = router.oneshot(request.map(Body::new)).await;
-                    drop(work);
-                    response
-                }
-            });
-            let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
-            let ended = tokio::select! {
-                ended = served.as_mut() => ended,
-                // A client that has said nothing for a while is not waiting for anything either.
-                () = connection.closes() => {
-                    served.as_mut().graceful_shutdown();
-                    tokio::time::timeout(connection.grace(CLOSING_GRACE), served).await.unwrap_or(Ok(()))
-                }
-                () = closes(&mut closing) => {
-                    served.as_mut().graceful_shutdown();
-                    served.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended early");
+        let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = served.as_mut() => ended,
+            () = either(connection.closes(), closes(&mut self.closing)) => {
+                served.as_mut().graceful_shutdown();
+                let grace = connection.grace(CLOSING_GRACE);
+                tokio::time::timeout(grace, served).await.unwrap_or(Ok(()))
             }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
         }
     }
 }
@@ -225,6 +230,13 @@ impl RestHandle {
     pub fn shut_down(&self) {
         // Without a receiver the server has ended.
         let _ = self.closing.send(true);
+    }
+}
+
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    tokio::select! {
+        () = one => {}
+        () = other => {}
     }
 }
 

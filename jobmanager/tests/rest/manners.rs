@@ -1,9 +1,6 @@
 //! What a client may rely on.
 
-use tidegate_jobmanager::{
-    cluster::{ClusterOptions, JobManager},
-    rest::{Exposure, RestError, RestOptions, RestServer},
-};
+use tidegate_jobmanager::rest::{Exposure, RestError, RestOptions, RestServer};
 
 use crate::support::{Server, TOKEN};
 
@@ -153,21 +150,17 @@ async fn with_a_token_everything_but_probes_asks_for_it() {
 
 #[tokio::test]
 async fn without_a_token_only_this_machine_is_served() {
-    let (_cluster, handle) = JobManager::start(ClusterOptions::at("memory://")).await.unwrap();
     let open = RestOptions {
         listen: ([0, 0, 0, 0], 0).into(),
         ..RestOptions::default()
     };
-    let refused = RestServer::bind(open.clone(), handle.clone())
-        .await
-        .err()
-        .unwrap();
+    let refused = RestServer::bind(open.clone()).await.err().unwrap();
     assert!(matches!(refused, RestError::Open { .. }), "{refused}");
     let insecure = RestOptions {
         exposure: Exposure::Insecure,
         ..open
     };
-    RestServer::bind(insecure, handle).await.unwrap();
+    RestServer::bind(insecure).await.unwrap();
 }
 
 #[tokio::test]

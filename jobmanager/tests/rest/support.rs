@@ -39,14 +39,14 @@ impl Server {
         let mut rest = RestOptions::default();
         change(&mut rest, &mut options);
         let (cluster, handle) = JobManager::start(options).await.unwrap();
-        let (server, reached) = RestServer::bind(rest, handle).await.unwrap();
+        let (server, reached) = RestServer::bind(rest).await.unwrap();
         let address = reached.address();
         let tasks = vec![
             tokio::spawn(async move {
                 let _ = cluster.run().await;
             }),
             tokio::spawn(async move {
-                server.run().await;
+                server.run(handle).await;
                 drop(reached);
             }),
         ];
