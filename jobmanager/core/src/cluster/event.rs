@@ -58,7 +58,7 @@ pub enum ClusterEvent {
         /// How it comes.
         admission: Admission,
     },
-    /// A job needs another number of slots from now on.
+    /// A job needs another number of slots from now on. Whole workers are stopped if it needs fewer; none is made smaller.
     JobNeeds {
         /// Which.
         job: JobId,

@@ -2,4 +2,5 @@
 
 mod harness;
 mod placement;
+mod random;
 mod recovery;
