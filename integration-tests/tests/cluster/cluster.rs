@@ -246,6 +246,7 @@ fn host(folder: &TempDir, keys: u64, interval: Duration, options: &WorkerPortOpt
     };
     let settings = DriverOptions {
         requirement: RequirementSetting::Workers(2),
+        adoption: Some(PATIENCE),
         checkpoints: CheckpointSettings {
             interval,
             ..CheckpointSettings::default()

@@ -110,6 +110,7 @@ async fn workers_outlive_their_job_manager_and_carry_the_job_to_its_end_under_th
     let mut cluster = Cluster::start(WorkerPortOptions::default());
     let (a, b) = (cluster.spawn_worker("a", &[]), cluster.spawn_worker("b", &[]));
     cluster.reach(|status| status.completed_checkpoints >= 2).await;
+    let before = cluster.status().attempt;
     cluster.die().await;
     cluster.revive();
     let outcome = cluster.outcome().await;
@@ -121,6 +122,12 @@ async fn workers_outlive_their_job_manager_and_carry_the_job_to_its_end_under_th
             "nobody else worked for the job"
         );
     }
+    let after = cluster.status();
+    assert_eq!(
+        (after.attempt, after.restarts),
+        (before, 0),
+        "no task was started again"
+    );
     assert_eq!(cluster.rows(), cluster.expected_rows());
 }
 
@@ -221,6 +228,35 @@ async fn a_survivor_rolls_back_to_its_own_copies_and_a_newcomer_to_the_store() {
         local == 0 && remote > 16 * 1024,
         "newcomer: {local} from copies, {remote} from the store"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_and_lost_copies_cost_time_and_nothing_else() {
+    let flip = |folder: &Path| {
+        for file in fs::read_dir(folder).unwrap() {
+            // A copy may have been superseded since it was listed.
+            let path = file.unwrap().path();
+            if let Ok(bytes) = fs::read(&path) {
+                fs::write(path, bytes.iter().map(|byte| !byte).collect::<Vec<_>>()).unwrap();
+            }
+        }
+    };
+    let lose = |folder: &Path| fs::remove_dir_all(folder).unwrap();
+    for damage in [&flip as &dyn Fn(&Path), &lose] {
+        let mut cluster = Cluster::with_large_checkpoints(WorkerPortOptions::default());
+        let told = [("RUST_LOG", "tidegate_worker=info")];
+        let spawn = |cluster: &Cluster, name| cluster.spawn(name, &[], "--uid=counts", &told);
+        let (victim, survivor) = (spawn(&cluster, "a"), spawn(&cluster, "b"));
+        cluster.reach(|status| status.completed_checkpoints >= 2).await;
+        damage(&cluster.local_folder().join("segments-b"));
+        victim.kill().await;
+        let _newcomer = spawn(&cluster, "c");
+        let outcome = cluster.outcome().await;
+        assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
+        assert_eq!(cluster.rows(), cluster.expected_rows());
+        let (_, remote) = restored_bytes(&survivor.errors());
+        assert!(remote > 16 * 1024, "{remote} bytes were read from the store");
+    }
 }
 
 /// How much a worker says that it restored last, from its own copies and from the store.
