@@ -58,7 +58,7 @@ cat >"$folder/known.toml" <<END
 END
 
 fuzz() {
-    "$venv/bin/schemathesis" "$@" "$rest/v1/openapi.json" --seed "$seed" --max-examples "$examples" --workers 2 --no-color \
+    "$venv/bin/schemathesis" "$@" "$rest/v1/openapi.json" --seed "$seed" --max-examples "$examples" --workers 1 --no-color \
         --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
         --exclude-path /v1/openapi.json
 }
