@@ -200,10 +200,10 @@ fn judge(run: Run, artifact: &ArtifactId, limits: &DescribeOptions) -> Result<St
             end: WorkerEnd::Exited(USAGE_EXIT_CODE),
             errors,
             ..
-        } => problem(
-            Kind::Arguments,
-            format!("it refuses its arguments or its graph: {}", quoted(&errors)),
-        ),
+        } => Err(DescribeProblem {
+            kind: Kind::Arguments,
+            message: format!("artifact {artifact} says: {}", quoted(&errors)),
+        }),
         Run::Ended { end, errors, .. } => problem(
             Kind::Crashed,
             format!("{end}; its last words: {}", quoted(&errors)),
@@ -283,7 +283,7 @@ mod tests {
             (
                 ended(WorkerEnd::Exited(2), "", "unexpected argument '--x'"),
                 Kind::Arguments,
-                "unexpected argument '--x'",
+                "says: unexpected argument '--x'",
             ),
             (
                 ended(WorkerEnd::Exited(101), DESCRIPTION, "panicked at"),

@@ -262,8 +262,7 @@ impl TaskManager {
         self.generation = link.generation;
         match session {
             Ok(()) => {
-                link.say_farewell("the task manager is shut down".to_owned())
-                    .await;
+                link.say_farewell("it was told to end".to_owned()).await;
                 End::Closing
             }
             Err(error) => End::Link(error),

@@ -117,7 +117,8 @@ impl fmt::Display for WorkerEnd {
                 used_bytes,
             } => write!(
                 f,
-                "its process used {used_bytes} bytes of memory where {limit_bytes} are the limit, and was killed"
+                "its process used {used_bytes} bytes of memory where {limit_bytes} are the limit, and was killed; give \
+                 workers of the job more"
             ),
             Self::NotStarted { reason } => write!(f, "its process could not be started: {reason}"),
             Self::Stopped => f.write_str("its process was told to end"),
