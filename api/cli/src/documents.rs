@@ -380,9 +380,12 @@ pub(crate) struct TaskManager {
 
 /// A worker on a task manager.
 #[derive(Deserialize, Debug)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct TaskManagerWorker {
     pub(crate) worker: String,
     pub(crate) job: String,
     #[serde(default)]
-    pub(crate) slots: u64,
+    pub(crate) memory: u64,
+    #[serde(default)]
+    pub(crate) cpu_millicores: u64,
 }

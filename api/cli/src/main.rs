@@ -5,6 +5,8 @@
 //! errors, which say what went wrong, with what, and what to do. Its exit codes are [`ExitCode`]'s.
 
 mod address;
+#[cfg(test)]
+mod agreement;
 mod arguments;
 mod client;
 mod commands;

@@ -74,10 +74,9 @@ fn page(job: &JobDetails, exceptions: &Exceptions) -> String {
         let _ = write!(text, "\nwhat went wrong, newest first:\n");
     }
     for entry in entries.iter().take(SHOWN_EXCEPTIONS) {
-        let place = [&entry.worker, &entry.task_manager_id]
-            .into_iter()
-            .flatten()
-            .fold(String::new(), |place, name| format!("{place} on {name}"));
+        // A worker's name begins with that of its task manager.
+        let place = entry.worker.as_ref().or(entry.task_manager_id.as_ref());
+        let place = place.map_or(String::new(), |name| format!(" on {name}"));
         let _ = writeln!(
             text,
             "{} attempt {}{}: {}",

@@ -30,12 +30,21 @@ pub(super) fn run(context: &Context, id: Option<&str>) -> Result<ExitCode> {
                 let columns = [
                     Column::Text("WORKER"),
                     Column::Text("JOB"),
-                    Column::Number("SLOTS"),
+                    Column::Number("MEMORY"),
+                    Column::Number("CORES"),
                 ];
-                let workers = task_manager
-                    .workers
-                    .into_iter()
-                    .map(|worker| vec![worker.worker, worker.job, worker.slots.to_string()]);
+                let workers = task_manager.workers.into_iter().map(|worker| {
+                    vec![
+                        worker.worker,
+                        worker.job,
+                        bytes(worker.memory),
+                        format!(
+                            "{}.{:03}",
+                            worker.cpu_millicores / 1000,
+                            worker.cpu_millicores % 1000
+                        ),
+                    ]
+                });
                 let _ = write!(text, "\n{}", table(&columns, workers));
                 Ok(text)
             })?;

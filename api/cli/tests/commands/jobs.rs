@@ -61,7 +61,7 @@ fn a_job_is_described_by_its_name() {
         "12345",
         "30%",
         "1970-01-01T00:00:01Z",
-        "attempt 1 on one-1 on one: worker one-1 was killed by SIGKILL",
+        "attempt 1 on one-1: worker one-1 was killed by SIGKILL",
     ] {
         assert!(out.contains(part), "{part:?} is not in {out}");
     }
@@ -232,7 +232,7 @@ fn checkpoints_are_listed_and_verified() {
 fn task_managers_are_listed_and_shown() {
     let one = json!({"id": "one", "host": "here", "timeSinceLastHeartbeat": 0, "slotsNumber": 4, "freeSlots": 1,
                      "target": "x86_64-linux", "version": "0.1.0", "physicalMemory": 1024, "usedMemory": 512,
-                     "workers": [{"worker": "one-1", "job": JOB, "slots": 3}]});
+                     "workers": [{"worker": "one-1", "job": JOB, "memory": 3, "cpu-millicores": 1042}]});
     let script = Script::new()
         .on("GET /v1/taskmanagers", json!({"taskmanagers": [one]}))
         .on("GET /v1/taskmanagers/one", one.clone());
@@ -241,5 +241,8 @@ fn task_managers_are_listed_and_shown() {
         assert!(out.contains(part), "{part:?} is not in {out}");
     }
     let out = script.run(&["task-managers", "one"]).done();
-    assert!(out.contains("one-1") && out.contains(JOB), "{out}");
+    assert!(
+        out.contains("one-1") && out.contains(JOB) && out.contains("1.042"),
+        "{out}"
+    );
 }
