@@ -161,7 +161,7 @@ pub(super) struct RunArguments {
     retained: u32,
     /// What happens after a failure: `none`, `fixed:<delay>:<attempts>`, `exponential:<initial>:<max>[:<attempts>]` or
     /// `rate:<failures>:<window>:<delay>`.
-    #[arg(long, default_value = "exponential:200ms:1m:10", value_name = "STRATEGY", value_parser = parse_restart)]
+    #[arg(long, default_value = "exponential:50ms:1m:10", value_name = "STRATEGY", value_parser = parse_restart)]
     restart: crate::options::RestartSettings,
     /// Start from a savepoint, by name or location, as a new lineage of output.
     #[arg(long, value_name = "SAVEPOINT", conflicts_with = "fresh")]

@@ -1,4 +1,5 @@
-//! The pure coordinator of Tidegate: checkpoints, the epoch chain and failover of one job as a state machine.
+//! The pure coordinator of Tidegate: checkpoints, the epoch chain and failover of one job as a state machine, and the slots of
+//! a cluster as another ([`cluster`]).
 //!
 //! [`Coordinator::handle`] takes the time and a fact ([`Event`]) and answers with intentions ([`Command`]). There is no
 //! clock, no randomness, no task and no store inside, so that a table can assert exact commands and a simulation can run
@@ -11,6 +12,11 @@
 //!    │            └─ Restarting ◀┤
 //!    └── (a claim was lost to an older leader)  └────▶ Failing ──▶ Failed
 //! ```
+//!
+//! A coordinator that replaces another may find tasks that outlived it. It goes on with them, from `Created` to `Running`
+//! without a deployment, if nothing about them is in doubt: [`Newcomer::running`], and the module `adoption` for the rules.
+//! Otherwise, and after every failure, tasks are deployed from the tail of the chain; workers that are still there keep their
+//! seats, so that a restart moves no task but those of workers that are lost.
 
 mod adoption;
 mod aftermath;
