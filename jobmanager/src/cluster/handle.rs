@@ -223,6 +223,15 @@ impl ClusterHandle {
         entry
             .rewrite(&self.dispatcher.store, |record| record.cancel_wanted = true)
             .await?;
+        if self
+            .dispatcher
+            .store
+            .is_superseded(self.dispatcher.generation)
+            .await?
+        {
+            // Who leads now may have read the record before it said so.
+            return Err(ClusterError::NotReady("superseded by another"));
+        }
         tracing::info!(%job, "job is to be cancelled");
         if let Some(driver) = entry.driver() {
             // A driver that has ended has decided already.
@@ -277,16 +286,13 @@ impl ClusterHandle {
             })
     }
 
-    /// A job's checkpoints.
+    /// A job's checkpoints: those since this job manager leads it, and older ones that are retained.
     ///
     /// # Errors
-    /// If there is no such job.
+    /// If there is no such job, or the store failed.
     pub async fn checkpoints(&self, job: &JobId) -> Result<CheckpointHistory, ClusterError> {
-        Ok(self
-            .dispatcher
-            .jobs
-            .get(job)?
-            .checkpoint_history(&self.dispatcher))
+        let entry = self.dispatcher.jobs.get(job)?;
+        entry.checkpoint_history(&self.dispatcher).await
     }
 
     /// One of a job's checkpoints, with its tasks.

@@ -174,10 +174,8 @@ async fn recover(dispatcher: &Dispatcher) -> Result<Vec<Arc<JobEntry>>, StoreErr
         };
         match JobEntry::new(record) {
             Ok(entry) => {
-                let entry = dispatcher.jobs.add(Arc::new(entry));
-                if entry.end().is_none() {
-                    unfinished.push(entry);
-                }
+                let added = dispatcher.jobs.add(entry);
+                unfinished.extend(added.filter(|entry| entry.end().is_none()));
             }
             Err(error) => {
                 tracing::error!(%job, error, "a job is left alone because its graph cannot be read")

@@ -134,6 +134,31 @@ async fn how_a_worker_ended_is_the_cause_and_another_takes_its_place() {
 }
 
 #[tokio::test]
+async fn a_worker_that_says_nothing_any_more_is_replaced_at_once() {
+    let cluster = TestCluster::with(|options| {
+        options.port.heartbeat_timeout = std::time::Duration::from_millis(300);
+    })
+    .await;
+    let mut a = TestTaskManager::attach(&cluster, "a", 1).await;
+    a.keep_what_is_stopped();
+    let job = cluster.run(|_| {}).await;
+    let start = a.started().await;
+    let worker = TestWorker::attach(&cluster, &start).await;
+    cluster.reach(&job, JobPhase::Running).await;
+    worker.fall_silent();
+    // Its process has not ended, whatever it was told; the task manager has no other slot.
+    let successor = a.started().await;
+    assert_ne!(successor.worker, start.worker);
+    let _successor = TestWorker::attach(&cluster, &successor).await;
+    cluster
+        .wait_until(&job, |it| it.restarts == 1 && it.state == JobPhase::Running)
+        .await;
+    let causes = cluster.handle.exceptions(&job).await.unwrap();
+    let cause = causes.root_exception.unwrap();
+    assert!(cause.contains("not been heard of for 300ms"), "{cause}");
+}
+
+#[tokio::test]
 async fn a_worker_that_needs_too_much_memory_fails_the_job_with_both_numbers() {
     let cluster = TestCluster::start().await;
     let mut a = TestTaskManager::attach(&cluster, "a", 1).await;

@@ -30,6 +30,9 @@ async fn a_job_whose_workers_are_gone_starts_again_from_the_store() {
     let details = cluster.handle.job(&job).await.unwrap();
     assert_eq!(details.state, JobPhase::Finished);
     assert_eq!(details.name, "counts");
+    // What is retained can still be started from.
+    let history = cluster.handle.checkpoints(&job).await.unwrap();
+    assert!(history.latest.completed.unwrap().external_path.is_some());
 }
 
 #[tokio::test]

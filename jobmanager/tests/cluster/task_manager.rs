@@ -1,6 +1,9 @@
 //! A task manager that speaks for itself: it starts no processes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use tidegate_core::{Generation, JobId, TaskManagerId, WorkerName};
 use tidegate_proto::{
@@ -22,6 +25,8 @@ pub(crate) type Describer = Arc<Mutex<Result<String, DescribeProblem>>>;
 pub(crate) struct TestTaskManager {
     pub(crate) id: TaskManagerId,
     pub(crate) describer: Describer,
+    /// Whether workers that are to be stopped go on.
+    keeps: Arc<AtomicBool>,
     generation: Generation,
     outgoing: mpsc::Sender<FromTaskManager>,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -73,6 +78,8 @@ impl TestTaskManager {
         let first = incoming.message().await?.expect("an answer");
         assert!(matches!(first.directive, Directive::Attached(_)), "{first:?}");
         let describer: Describer = Arc::new(Mutex::new(Ok(description().to_string())));
+        let keeps = Arc::new(AtomicBool::new(false));
+        let is_kept = Arc::clone(&keeps);
         let (order_queue, orders) = mpsc::unbounded_channel();
         let (answers, asked, generation) = (outgoing.clone(), Arc::clone(&describer), first.generation);
         let serving = tokio::spawn(async move {
@@ -91,7 +98,7 @@ impl TestTaskManager {
                     })),
                     Directive::Order(order) => answer(&asked, &order)
                         .or_else(|| {
-                            let report = obey(&order);
+                            let report = obey(&order).filter(|_| !is_kept.load(Relaxed));
                             let _ = order_queue.send(order);
                             report
                         })
@@ -106,11 +113,17 @@ impl TestTaskManager {
         Ok(Self {
             id,
             describer,
+            keeps,
             generation,
             outgoing,
             orders,
             serving,
         })
+    }
+
+    /// From now on, workers that are to be stopped go on.
+    pub(crate) fn keep_what_is_stopped(&self) {
+        self.keeps.store(true, Relaxed);
     }
 
     pub(crate) async fn order(&mut self) -> Order {

@@ -17,8 +17,17 @@ use tonic::{Request, Status, transport::Endpoint};
 
 use crate::harness::{TestCluster, graph, within};
 
+/// What a test wants of it.
+#[derive(Clone, Copy)]
+enum Wish {
+    /// All of its input has ended.
+    Finish,
+    /// It stands still, as by SIGSTOP.
+    Silence,
+}
+
 pub(crate) struct TestWorker {
-    requests: mpsc::UnboundedSender<()>,
+    requests: mpsc::UnboundedSender<Wish>,
     working: JoinHandle<Status>,
 }
 
@@ -83,7 +92,10 @@ impl TestWorker {
                             _ => Some(WorkerContent::Heartbeat),
                         }
                     }
-                    Some(()) = asked.recv() => {
+                    Some(wish) = asked.recv() => {
+                        if matches!(wish, Wish::Silence) {
+                            std::future::pending::<()>().await;
+                        }
                         has_ended = true;
                         let attempt = deployed.as_ref().expect("it is deployed").attempt;
                         Some(WorkerContent::Report(WorkerReport::Ended { attempt }))
@@ -99,7 +111,12 @@ impl TestWorker {
 
     /// All of its input has ended.
     pub(crate) fn finish(&self) {
-        self.requests.send(()).unwrap();
+        self.requests.send(Wish::Finish).unwrap();
+    }
+
+    /// It stands still from now on, with its connections open.
+    pub(crate) fn fall_silent(&self) {
+        self.requests.send(Wish::Silence).unwrap();
     }
 
     /// How the job manager ends the stream.
@@ -150,6 +167,8 @@ fn snapshot(me: tidegate_core::WorkerId, deployment: &Deployment, has_ended: boo
             alignment_us: 3,
             sync_us: 2,
             scan_us: 1,
+            upload_us: 4,
+            written_bytes: 5,
         },
     });
     WorkerSnapshot {

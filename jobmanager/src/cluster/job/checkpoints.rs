@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use tidegate_core::{BarrierKind, CheckpointId};
-use tidegate_driver::{CheckpointFailure, CheckpointStatistics, JobStatus};
+use tidegate_core::{BarrierKind, CheckpointId, Epoch, layout};
+use tidegate_driver::{CheckpointFailure, CheckpointStatistics, CheckpointSummary, JobStatus};
 
 use crate::cluster::view::{
     CheckpointCounts, CheckpointHistory, CheckpointLatest, CheckpointState, CheckpointView,
@@ -15,36 +15,56 @@ const CAPACITY: usize = 64;
 /// Claimed checkpoints, newest last; the oldest are forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct CheckpointRing {
-    claimed: VecDeque<CheckpointStatistics>,
+    claimed: VecDeque<CheckpointView>,
+    /// Whether those that were retained before this job manager came have been added.
+    has_retained: bool,
 }
 
 impl CheckpointRing {
     /// Notes the last one that a coordinator shows.
-    pub(crate) fn observe(&mut self, status: &JobStatus) {
+    pub(crate) fn observe(&mut self, status: &JobStatus, job_root: &str) {
         let Some(last) = &status.last_checkpoint else {
             return;
         };
         if self
             .claimed
             .back()
-            .is_some_and(|known| known.checkpoint >= last.checkpoint)
+            .is_some_and(|known| known.id >= last.checkpoint.0)
         {
             return;
         }
         if self.claimed.len() == CAPACITY {
             self.claimed.pop_front();
         }
-        self.claimed.push_back(last.clone());
+        self.claimed.push_back(claimed(last, job_root));
     }
 
-    /// How checkpoints have gone. `location` is where a job can be started from by an epoch's number.
-    pub(crate) fn history(
-        &self,
-        status: Option<&JobStatus>,
-        now_ms: i64,
-        job_root: &str,
-    ) -> CheckpointHistory {
-        let mut history: Vec<CheckpointView> = self.claimed.iter().map(|it| claimed(it, job_root)).collect();
+    /// Whether whoever calls this is to read what is retained: the first is.
+    pub(crate) fn begin_reading(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_retained, true)
+    }
+
+    /// Reading did not succeed.
+    pub(crate) fn read_again(&mut self) {
+        self.has_retained = false;
+    }
+
+    /// Adds checkpoints of before.
+    pub(crate) fn add_retained(&mut self, retained: &[CheckpointSummary], job_root: &str) {
+        for summary in retained.iter().rev() {
+            let oldest = self.claimed.front().map_or(u64::MAX, |known| known.id);
+            let view = retained_view(summary, job_root).filter(|view| view.id < oldest);
+            if let Some(view) = view
+                && self.claimed.len() < CAPACITY
+            {
+                self.claimed.push_front(view);
+            }
+        }
+    }
+
+    /// How checkpoints have gone.
+    pub(crate) fn history(&self, status: Option<&JobStatus>, now_ms: i64) -> CheckpointHistory {
+        let mut history: Vec<CheckpointView> = self.claimed.iter().cloned().collect();
         let failures = status.map_or(&[] as &[_], |status| status.checkpoint_failures.as_slice());
         history.extend(failures.iter().map(failed));
         if let Some((checkpoint, since)) = status.and_then(|status| status.pending_checkpoint) {
@@ -106,12 +126,29 @@ fn claimed(statistics: &CheckpointStatistics, job_root: &str) -> CheckpointView 
         checkpointed_size: statistics.written_bytes,
         longest_alignment_us: statistics.longest_alignment_us,
         longest_sync_us: statistics.longest_sync_us,
-        external_path: Some(format!(
-            "{job_root}/{}",
-            tidegate_core::layout::epoch(statistics.epoch)
-        )),
+        external_path: Some(location(job_root, statistics.epoch)),
         failure_message: None,
     }
+}
+
+/// What an epoch's record and manifest tell; how long it took is not among it.
+fn retained_view(summary: &CheckpointSummary, job_root: &str) -> Option<CheckpointView> {
+    let kind = summary.taken_as?;
+    Some(CheckpointView {
+        status: CheckpointState::Completed,
+        epoch: Some(summary.epoch.0),
+        is_savepoint: is_savepoint(kind),
+        checkpoint_type: kind_name(kind).to_owned(),
+        latest_ack_timestamp: summary.written_at_ms,
+        state_size: summary.size,
+        external_path: Some(location(job_root, summary.epoch)),
+        ..pending(summary.checkpoint?, summary.written_at_ms, summary.written_at_ms)
+    })
+}
+
+/// Where a job can be started from.
+fn location(job_root: &str, epoch: Epoch) -> String {
+    format!("{job_root}/{}", layout::epoch(epoch))
 }
 
 fn failed(failure: &CheckpointFailure) -> CheckpointView {

@@ -135,14 +135,14 @@ impl JobEntry {
     }
 
     /// Notes what its coordinator shows.
-    pub(crate) fn observe(&self, status: &JobStatus, now_ms: i64) {
+    pub(crate) fn observe(&self, status: &JobStatus, now_ms: i64, root: &str) {
         let mut known = self.known();
         // It has not ended before that is written down.
         let phase = JobPhase::from(status.state);
         if !phase.is_terminal() {
             known.enter(phase, now_ms);
         }
-        known.checkpoints.observe(status);
+        known.checkpoints.observe(status, root);
     }
 
     /// Changes what is written down of it. The change counts once it is durable.

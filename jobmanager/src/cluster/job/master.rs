@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use tidegate_coordinator::cluster::{Admission, ClusterEvent};
-use tidegate_core::{WorkerId, layout, metrics::WorkerMeasurement};
+use tidegate_core::{Severity, TaskManagerId, WorkerId, WorkerName, layout, metrics::WorkerMeasurement};
 use tidegate_driver::{
     Driver, DriverError, DriverOptions, JobDescription, Outcome, RequirementSetting, StartSetting, StoreError,
 };
@@ -14,7 +14,7 @@ use super::{entry::JobEntry, submission::driver_options};
 use crate::{
     HostedJob,
     cluster::{
-        dispatcher::{Dispatcher, Phase},
+        dispatcher::{Dispatcher, Fact, Phase},
         error::ClusterError,
     },
     roster::WorkerWatcher,
@@ -78,13 +78,14 @@ impl JobMaster {
         let (dispatcher, entry) = (&self.dispatcher, &self.entry);
         let record = entry.record();
         let options = self.options(&record).await?;
+        let store = dispatcher.store.job(&record.job);
         let description = JobDescription {
             job: record.job.clone(),
             graph: Arc::clone(entry.graph()),
             default_parallelism: Some(record.parallelism),
             arguments: record.arguments.clone(),
         };
-        let (driver, handle) = Driver::new(options, description, dispatcher.store.job(&record.job));
+        let (driver, handle) = Driver::new(options, description, store.clone());
         entry.set_driver(handle.clone());
         let job = HostedJob {
             job: record.job.clone(),
@@ -127,12 +128,12 @@ impl JobMaster {
                 biased;
                 Ok(()) = status.changed() => {
                     let now = status.borrow_and_update().clone();
-                    entry.observe(&now, dispatcher.clock.now_ms());
+                    entry.observe(&now, dispatcher.clock.now_ms(), store.location());
                 }
                 ended = &mut running => break ended,
             }
         };
-        entry.observe(&status.borrow(), dispatcher.clock.now_ms());
+        entry.observe(&status.borrow(), dispatcher.clock.now_ms(), store.location());
         match ended {
             Ok(outcome) => self.end(outcome),
             Err(error @ DriverError::Fenced { .. }) => Err(Interruption::Fenced(error.to_string())),
@@ -264,17 +265,29 @@ impl WorkerWatcher for Watcher {
             return;
         }
         self.entry.worker_detached(worker);
-        let Ok(worker) = tidegate_core::WorkerName::parse(name) else {
+        let Ok(worker) = WorkerName::parse(name) else {
             return;
         };
         self.entry.worker_gone(&worker);
         let Some((task_manager, _)) = name.rsplit_once('-') else {
             return;
         };
-        let link = tidegate_core::TaskManagerId::parse(task_manager)
-            .ok()
-            .and_then(|id| self.dispatcher.task_managers.find(&id));
-        if let Some(link) = link {
+        let Ok(task_manager) = TaskManagerId::parse(task_manager) else {
+            return;
+        };
+        // A process that does not react may take long to end. Its place is not kept for so long. If nobody can be told, the
+        // end of the process tells.
+        let _ = self
+            .dispatcher
+            .facts
+            .try_send(Fact::Happened(ClusterEvent::WorkerEnded {
+                task_manager: task_manager.clone(),
+                job: self.entry.id().clone(),
+                worker: worker.clone(),
+                reason: "its process is being ended".to_owned(),
+                severity: Severity::Restart,
+            }));
+        if let Some(link) = self.dispatcher.task_managers.find(&task_manager) {
             // One that takes no orders is lost itself.
             let _ = link.order(Order::StopWorker {
                 job: self.entry.id().clone(),

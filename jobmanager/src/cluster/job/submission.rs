@@ -37,7 +37,8 @@ pub(crate) async fn submit(
     let request_digest = digest(&request);
     let job = mint(request.idempotency_key.as_deref())?;
     if let Some(known) = dispatcher.jobs.find(&job) {
-        return repeated(&known.record(), &request_digest);
+        repeated(&known.record(), &request_digest)?;
+        return Ok((job, None));
     }
     let artifact = dispatcher.artifacts.find(&request.artifact).await?;
     let facts = describe(dispatcher, &artifact, &request.program_arguments).await?;
@@ -74,24 +75,32 @@ pub(crate) async fn submit(
         cancel_wanted: false,
         end: None,
     };
-    if let Some(found) = dispatcher.store.create_job(&record).await? {
-        return repeated(&found, &request_digest);
+    let record = match dispatcher.store.create_job(&record).await? {
+        None => record,
+        Some(found) => {
+            repeated(&found, &request_digest)?;
+            found
+        }
+    };
+    if dispatcher.store.is_superseded(dispatcher.generation).await? {
+        // Who leads now may have looked for jobs before this one was written down.
+        return Err(ClusterError::NotReady("superseded by another"));
     }
     tracing::info!(%job, name = record.name, slots = description::slots(&plan), "job submitted");
     let entry = JobEntry::new(record).map_err(ClusterError::NotDescribed)?;
-    let entry = dispatcher.jobs.add(Arc::new(entry));
-    Ok((job, Some(entry)))
+    let has_ended = entry.end().is_some();
+    let entry = dispatcher.jobs.add(entry);
+    Ok((job, entry.filter(|_| !has_ended)))
 }
 
 /// A key that was used before: for the same request it is the same job.
-fn repeated(known: &JobRecord, request_digest: &str) -> Result<(JobId, Option<Arc<JobEntry>>), ClusterError> {
+fn repeated(known: &JobRecord, request_digest: &str) -> Result<(), ClusterError> {
     if known.request_digest == request_digest {
-        Ok((known.job.clone(), None))
-    } else {
-        Err(ClusterError::KeyTaken {
-            job: known.job.clone(),
-        })
+        return Ok(());
     }
+    Err(ClusterError::KeyTaken {
+        job: known.job.clone(),
+    })
 }
 
 fn check(request: &RunRequest) -> Result<(), ClusterError> {

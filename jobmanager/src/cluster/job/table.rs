@@ -1,7 +1,7 @@
 //! All jobs that a job manager knows.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,9 +17,12 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// Adds a job, unless one of its id is there; answers with the one that is there now.
-    pub(crate) fn add(&self, entry: Arc<JobEntry>) -> Arc<JobEntry> {
-        Arc::clone(self.lock().entry(entry.id().clone()).or_insert(entry))
+    /// Adds a job; `None` if one of its id is there.
+    pub(crate) fn add(&self, entry: JobEntry) -> Option<Arc<JobEntry>> {
+        match self.lock().entry(entry.id().clone()) {
+            Entry::Vacant(place) => Some(Arc::clone(place.insert(Arc::new(entry)))),
+            Entry::Occupied(_) => None,
+        }
     }
 
     pub(crate) fn find(&self, job: &JobId) -> Option<Arc<JobEntry>> {

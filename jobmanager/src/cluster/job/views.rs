@@ -1,7 +1,7 @@
 //! A job as it is shown.
 
 use tidegate_core::{Epoch, TaskId, VertexId, WorkerName, graph::Partitioning, plan::Vertex};
-use tidegate_driver::{Snapshot, StoreError, read_snapshot};
+use tidegate_driver::{Snapshot, StoreError, list_checkpoints, read_snapshot};
 
 use super::{entry::JobEntry, measurements};
 use crate::cluster::{
@@ -209,12 +209,24 @@ impl JobEntry {
         }
     }
 
-    pub(crate) fn checkpoint_history(&self, dispatcher: &Dispatcher) -> CheckpointHistory {
-        let status = self.status();
-        let root = dispatcher.store.job(self.id());
-        self.known()
-            .checkpoints
-            .history(status.as_ref(), dispatcher.clock.now_ms(), root.location())
+    pub(crate) async fn checkpoint_history(
+        &self,
+        dispatcher: &Dispatcher,
+    ) -> Result<CheckpointHistory, ClusterError> {
+        let store = dispatcher.store.job(self.id());
+        let is_first = self.known().checkpoints.begin_reading();
+        if is_first {
+            match list_checkpoints(&store).await {
+                Ok(retained) => self.known().checkpoints.add_retained(&retained, store.location()),
+                // An epoch may be collected while it is read; the next who asks reads again.
+                Err(error) => {
+                    self.known().checkpoints.read_again();
+                    tracing::warn!(job = %self.id(), %error, "retained checkpoints could not be listed");
+                }
+            }
+        }
+        let (status, now) = (self.status(), dispatcher.clock.now_ms());
+        Ok(self.known().checkpoints.history(status.as_ref(), now))
     }
 
     /// A checkpoint with its tasks, as far as its manifest is still there.
@@ -223,7 +235,7 @@ impl JobEntry {
         dispatcher: &Dispatcher,
         checkpoint: u64,
     ) -> Result<CheckpointDetails, ClusterError> {
-        let history = self.checkpoint_history(dispatcher).history;
+        let history = self.checkpoint_history(dispatcher).await?.history;
         let found = history.into_iter().find(|known| known.id == checkpoint);
         let view = found.ok_or_else(|| ClusterError::NoCheckpoint {
             job: self.id().clone(),
@@ -248,6 +260,8 @@ impl JobEntry {
             alignment_us: task.timings.alignment_us,
             sync_us: task.timings.sync_us,
             scan_us: task.timings.scan_us,
+            upload_us: task.timings.upload_us,
+            written_bytes: task.timings.written_bytes,
             ended: task.ended,
         });
         Ok(CheckpointDetails {

@@ -117,6 +117,10 @@ pub struct CheckpointTask {
     pub sync_us: u64,
     /// How long its state was being serialised, in microseconds, between batches.
     pub scan_us: u64,
+    /// How long it took until what its worker had serialised was durable, in microseconds.
+    pub upload_us: u64,
+    /// How much state it wrote, in bytes.
+    pub written_bytes: u64,
     /// Whether its input had ended.
     pub ended: bool,
 }
