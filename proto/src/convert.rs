@@ -305,6 +305,8 @@ pub(crate) fn task_to_wire(task: &TaskSnapshot) -> wire::TaskSnapshot {
         alignment_us: task.timings.alignment_us,
         sync_us: task.timings.sync_us,
         scan_us: task.timings.scan_us,
+        upload_us: task.timings.upload_us,
+        written_bytes: task.timings.written_bytes,
     }
 }
 
@@ -321,6 +323,8 @@ pub(crate) fn task_from_wire(task: wire::TaskSnapshot) -> TaskSnapshot {
             alignment_us: task.alignment_us,
             sync_us: task.sync_us,
             scan_us: task.scan_us,
+            upload_us: task.upload_us,
+            written_bytes: task.written_bytes,
         },
     }
 }

@@ -152,6 +152,10 @@ pub struct SnapshotTimings {
     pub sync_us: u64,
     /// From the freeze until everything was serialised, in microseconds.
     pub scan_us: u64,
+    /// From when all tasks of the worker were serialised until what they wrote was durable, in microseconds.
+    pub upload_us: u64,
+    /// How much state the task wrote, in bytes.
+    pub written_bytes: u64,
 }
 
 /// The snapshot of one task, without its keyed state, which is in segments.

@@ -70,11 +70,11 @@ pub(crate) fn task() -> impl Strategy<Value = TaskSnapshot> {
             (uid.as_str().into(), snapshot)
         });
     (
-        any::<(u32, u32, i64, bool, u64, u64, u64)>(),
+        any::<(u32, u32, i64, bool, [u64; 5])>(),
         proptest::collection::vec(operator, 0..3),
     )
         .prop_map(
-            |((vertex, index, watermark, ended, a, b, c), operators)| TaskSnapshot {
+            |((vertex, index, watermark, ended, [a, b, c, d, e]), operators)| TaskSnapshot {
                 task: TaskId {
                     vertex: VertexId(vertex),
                     index,
@@ -86,6 +86,8 @@ pub(crate) fn task() -> impl Strategy<Value = TaskSnapshot> {
                     alignment_us: a,
                     sync_us: b,
                     scan_us: c,
+                    upload_us: d,
+                    written_bytes: e,
                 },
             },
         )

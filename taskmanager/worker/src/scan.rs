@@ -100,6 +100,8 @@ impl Scan {
                 alignment_us: frozen.alignment_us,
                 sync_us: frozen.sync_us,
                 scan_us: 0,
+                upload_us: 0,
+                written_bytes: 0,
             },
         }
     }
@@ -154,6 +156,12 @@ impl Scan {
     /// The finished part. Call once a slice has said that it is done.
     pub(crate) fn finish(mut self, now_ns: u64) -> TaskPart {
         self.timings.scan_us = now_ns.saturating_sub(self.frozen_at_ns) / 1000;
+        let keyed = self.blocks.iter().map(|block| block.bytes.len());
+        let operators = self.operators.iter().flat_map(|(_, snapshot)| &snapshot.states);
+        let written = keyed
+            .chain(operators.map(|state| state.bytes.len()))
+            .sum::<usize>();
+        self.timings.written_bytes = written as u64;
         TaskPart {
             checkpoint: self.barrier.checkpoint,
             snapshot: TaskSnapshot {

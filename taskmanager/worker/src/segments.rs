@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -113,6 +114,7 @@ impl Upload {
         if self.faults.strikes(FaultPoint::BeforeUpload) {
             return Err(UploadError::Died);
         }
+        let begun = Instant::now();
         let mut snapshot = WorkerSnapshot::default();
         let mut serialised = Vec::new();
         for part in parts {
@@ -149,6 +151,10 @@ impl Upload {
                     self.write(object, &segment, bytes.into()).await?;
                     segment
                 });
+        }
+        let upload_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        for task in &mut snapshot.tasks {
+            task.timings.upload_us = upload_us;
         }
         if self.faults.strikes(FaultPoint::AfterUpload) {
             return Err(UploadError::Died);
