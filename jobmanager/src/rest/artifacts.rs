@@ -96,6 +96,7 @@ pub(crate) async fn upload(
     request: Request,
 ) -> Result<Json<ArtifactView>, Problem> {
     require_media_type(request.headers(), "application/octet-stream")?;
+    let _place = context.intake.enter().await?;
     let bytes = stream_body(request.into_body());
     let stored = context
         .cluster
@@ -132,6 +133,7 @@ pub(crate) async fn run(
     JsonBody(body): JsonBody<RunBody>,
 ) -> Result<Json<Submitted>, Problem> {
     let key = idempotency_key(&headers)?;
+    let _place = context.intake.enter().await?;
     let job = context.cluster.run(body.request(path.artifact, key)).await?;
     Ok(Json(Submitted {
         jobid: job.to_string(),

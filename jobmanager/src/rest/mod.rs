@@ -14,6 +14,7 @@ mod checkpoints;
 mod cluster;
 mod connections;
 mod gate;
+mod intake;
 mod jobs;
 mod logs;
 mod openapi;

@@ -15,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     artifacts, checkpoints, cluster,
     gate::{self, Gate},
+    intake::Intake,
     jobs, logs, openapi, probes,
     problem::{self, Problem, ProblemKind},
     savepoints, submissions, task_managers, vertices,
@@ -25,6 +26,7 @@ use crate::cluster::ClusterHandle;
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) cluster: ClusterHandle,
+    pub(crate) intake: Intake,
     pub(crate) shown_settings: Arc<serde_json::Value>,
 }
 
@@ -67,6 +69,7 @@ pub(crate) fn operations() -> OpenApiRouter<Context> {
 pub(crate) fn router(cluster: ClusterHandle, gate: Gate, shown_settings: serde_json::Value) -> Router {
     let context = Context {
         cluster,
+        intake: Intake::new(),
         shown_settings: Arc::new(shown_settings),
     };
     let (router, _) = operations().split_for_parts();

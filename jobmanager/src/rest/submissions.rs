@@ -50,6 +50,7 @@ pub(crate) async fn submit(
 ) -> Result<Json<Submitted>, Problem> {
     require_media_type(&headers, "multipart/form-data")?;
     let key = idempotency_key(&headers)?;
+    let _place = context.intake.enter().await?;
     let request = request.map(|body| Body::from_stream(stream_body(body)));
     let mut parts = Multipart::from_request(request, &context)
         .await
