@@ -1,9 +1,6 @@
 //! From a deployment to this worker's tasks: channels are made first, then each task is built on its own executor.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use object_store::{ObjectStore, path::Path};
 use tidegate_core::{
@@ -26,7 +23,7 @@ use crate::{
     head::ChainHead,
     local_segments::LocalSegments,
     metrics::{TaskMetricsEntry, Traffic},
-    program::{AnyPush, BuiltNode, Discovery, JobProgram, NodeParts},
+    program::{AnyPush, BuiltNode, JobProgram, NodeParts},
     restore::{self, Hearing},
     segments::{ReadBytes, Segments},
     task::{EdgeFeed, Feed, SourceState, Task, TaskInput, TaskOutput, TaskParts, Upstream},
@@ -338,51 +335,6 @@ pub(crate) fn begin_attempt(network: &Network, me: WorkerId, deployment: &Deploy
             .filter_map(|worker| Some((worker.worker, worker.data?)))
             .collect(),
     });
-}
-
-/// The sources whose tasks on this worker must be told their splits.
-pub(crate) fn sources(program: &JobProgram, plan: &ExecutionPlan, tasks: &[TaskId]) -> BTreeSet<NodeId> {
-    plan.vertices
-        .iter()
-        .filter(|vertex| tasks.iter().any(|task| task.vertex == vertex.id))
-        .filter_map(|vertex| vertex.nodes.first().copied())
-        .filter(|head| program.node(*head).factory.discovery().is_some())
-        .collect()
-}
-
-/// The sources of which this worker runs task 0 and whose splits nobody knows yet, with their parallelism.
-pub(crate) fn undiscovered(
-    program: &JobProgram,
-    plan: &ExecutionPlan,
-    tasks: &[TaskId],
-    restored: Option<&Manifest>,
-) -> Vec<(NodeId, u32, Discovery)> {
-    let known: Vec<NodeId> = restored
-        .map(|manifest| {
-            restore::splits(manifest, program)
-                .into_iter()
-                .map(|(node, _)| node)
-                .collect()
-        })
-        .unwrap_or_default();
-    plan.vertices
-        .iter()
-        .filter(|vertex| {
-            tasks.contains(&TaskId {
-                vertex: vertex.id,
-                index: 0,
-            })
-        })
-        .filter_map(|vertex| {
-            let head = *vertex.nodes.first()?;
-            let discovery = program
-                .node(head)
-                .factory
-                .discovery()
-                .filter(|_| !known.contains(&head))?;
-            Some((head, vertex.parallelism, discovery))
-        })
-        .collect()
 }
 
 /// Builds one task on its executor.

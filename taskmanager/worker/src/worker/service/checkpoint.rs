@@ -7,7 +7,7 @@ use tidegate_core::{Attempt, Barrier, CheckpointId, Epoch, FaultPoint, sink::Com
 use super::{CommitOf, Event, Service};
 use crate::{
     executor::Command,
-    segments::{Upload, UploadError},
+    upload::{Upload, UploadError},
     worker::WorkerError,
 };
 

@@ -15,7 +15,7 @@ use crate::{
     executor::{self, Command, ExecutorParts},
     ledger::Ledger,
     participant::Participant,
-    restore,
+    restore, sources,
     worker::WorkerError,
 };
 
@@ -108,7 +108,7 @@ impl Service {
         self.worker.standing.begin(
             me,
             &deployment,
-            assembly::sources(&self.worker.program, &share.plan, &share.tasks),
+            sources::with_tasks(&self.worker.program, &share.plan, &share.tasks),
         );
         let mut running = Running {
             attempt,
@@ -168,7 +168,7 @@ impl Service {
                 self.worker.standing.assigned(attempt, node);
             }
         }
-        let unassigned = assembly::undiscovered(
+        let unassigned = sources::undiscovered(
             &self.worker.program,
             &running.plan,
             &running.tasks,
