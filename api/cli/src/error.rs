@@ -4,7 +4,7 @@ use std::{fmt::Write, io, path::PathBuf};
 
 use serde::Deserialize;
 
-use crate::exit_code::ExitCode;
+use crate::{exit_code::ExitCode, output::one_line};
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -135,12 +135,18 @@ impl Problem {
 
     fn report(&self) -> String {
         let name = self.kind.rsplit(':').next().unwrap_or(&self.kind);
-        let mut text = format!("error: {} ({name}, status {})", self.title, self.status);
-        if !self.detail.is_empty() {
-            let _ = write!(text, "\n  {}", self.detail);
+        let mut text = format!(
+            "error: {} ({}, status {})",
+            one_line(&self.title),
+            one_line(name),
+            self.status
+        );
+        // There may be words of an executable in it, of several lines.
+        for line in self.detail.lines() {
+            let _ = write!(text, "\n  {}", one_line(line).trim_end());
         }
         if let Some(field) = &self.field {
-            let _ = write!(text, "\n  at: {field}");
+            let _ = write!(text, "\n  at: {}", one_line(field));
         }
         if self.status == 401 {
             text.push_str("\n  set TIDEGATE_TOKEN to the job manager's token");

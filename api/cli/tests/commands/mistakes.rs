@@ -40,7 +40,7 @@ fn somebody_else_answers() {
 
 #[test]
 fn refusals_are_told_as_they_came() {
-    let mut document = problem("job-not-found", 404, "there is no job; list the jobs");
+    let mut document = problem("job-not-found", 404, "there is no job;\nlist\u{1b}[2J the jobs");
     document["field"] = json!("job");
     let script = Script::new()
         .answer(&format!("GET /v1/jobs/{JOB}"), 404, document)
@@ -56,7 +56,7 @@ fn refusals_are_told_as_they_came() {
         );
     script.run(&["describe", JOB]).refused(
         3,
-        "error: It was refused (job-not-found, status 404)\n  there is no job; list the jobs\n  at: job",
+        "error: It was refused (job-not-found, status 404)\n  there is no job;\n  list [2J the jobs\n  at: job",
     );
     script
         .run(&["list"])
