@@ -195,6 +195,29 @@ impl ClusterSandbox {
         self.task_managers.keys().cloned().collect()
     }
 
+    /// A task manager that has workers.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn busy_task_manager(&self) -> String {
+        let workers = self.workers();
+        let mut names = self.task_managers.keys();
+        let name = names.find(|name| workers.iter().any(|worker| worker.is_of(name)));
+        name.expect("a task manager has workers").clone()
+    }
+
+    /// The folders in which workers keep copies of what they have uploaded.
+    pub fn local_copies(&self) -> Vec<PathBuf> {
+        let workers = self.workers().into_iter();
+        let folders = workers.filter_map(|worker| {
+            let name = self.links.keys().find(|name| worker.is_of(name))?;
+            let work = self.folder.path().join(name).join("work").join(&worker.job);
+            let copies = work.join(&worker.name).join(format!("segments-{}", worker.name));
+            copies.is_dir().then_some(copies)
+        });
+        folders.collect()
+    }
+
     /// The worker processes there are.
     pub fn workers(&self) -> Vec<WorkerProcess> {
         WorkerProcess::find(self.folder.path())
@@ -252,6 +275,16 @@ impl ClusterSandbox {
         self.rest = Some(client);
         self.control = Some(control);
         self.job_manager = Some(process);
+    }
+
+    /// Starts another job manager over the same store and leads everybody to it; the elder, which runs on.
+    ///
+    /// # Panics
+    /// When there is none, or the new one does not come up.
+    pub fn replace_job_manager(&mut self) -> Process {
+        let elder = self.job_manager.take().expect("there is a job manager");
+        self.start_job_manager();
+        elder
     }
 
     /// Kills a task manager, as by SIGKILL. Its workers notice by themselves.

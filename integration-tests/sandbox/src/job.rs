@@ -87,6 +87,31 @@ impl Job {
         });
     }
 
+    /// Ends it with a savepoint; where that lies.
+    ///
+    /// # Panics
+    /// When the cluster refuses, or the savepoint fails.
+    pub fn stop_with_savepoint(&self, rest: &Rest) -> String {
+        let asked = rest.post(&format!("/v1/jobs/{}/stop", self.id), &json!({}));
+        let asked = asked.unwrap_or_else(|error| panic!("{error}"));
+        let request = asked["request-id"]
+            .as_str()
+            .expect("the answer names the request");
+        let path = format!("/v1/jobs/{}/savepoints/{request}", self.id);
+        eventually(&format!("the savepoint of job {}", self.id), || {
+            let answer = rest.get(&path).ok()?;
+            if answer["status"]["id"] != "COMPLETED" {
+                return None;
+            }
+            let location = answer["operation"]["location"].as_str();
+            Some(
+                location
+                    .unwrap_or_else(|| panic!("no savepoint was taken: {answer}"))
+                    .to_owned(),
+            )
+        })
+    }
+
     /// Waits until it is in a state.
     ///
     /// # Panics

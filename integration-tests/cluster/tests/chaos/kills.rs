@@ -35,11 +35,7 @@ fn the_tasks_of_a_killed_task_manager_go_on_elsewhere_and_its_workers_end() {
     let mut cluster = roomy(StorageKind::S3);
     let ledger = Ledger::of(20_000).submit(&cluster, 4);
     ledger.progress(&cluster, 2);
-    let name = cluster.task_manager_names().into_iter().find(|name| {
-        let workers = cluster.workers();
-        workers.iter().any(|worker| worker.is_of(name))
-    });
-    let name = name.expect("the job has workers");
+    let name = cluster.busy_task_manager();
     cluster.kill_task_manager(&name);
     // They notice by their standard input, as nobody else is there to tell them.
     eventually("orphans end themselves", || {

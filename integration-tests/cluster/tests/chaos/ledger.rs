@@ -57,6 +57,10 @@ impl Ledger {
     }
 
     pub(crate) fn submit(self, cluster: &ClusterSandbox, parallelism: u32) -> RunningLedger {
+        self.start(cluster, parallelism, None)
+    }
+
+    fn start(self, cluster: &ClusterSandbox, parallelism: u32, savepoint: Option<&str>) -> RunningLedger {
         let output = cluster.folder().join("output");
         let arguments = [
             ("--entries", self.entries.to_string()),
@@ -72,7 +76,7 @@ impl Ledger {
                 .flat_map(|(name, value)| [name.to_owned(), value])
                 .collect(),
             parallelism,
-            savepoint: None,
+            savepoint: savepoint.map(str::to_owned),
             settings: BTreeMap::from([("checkpoints".to_owned(), json!({"interval": self.interval}))]),
         };
         let job = cluster.submit(&request);
@@ -85,6 +89,11 @@ impl Ledger {
 }
 
 impl RunningLedger {
+    /// Starts it anew from a savepoint, at another size.
+    pub(crate) fn go_on(self, cluster: &ClusterSandbox, parallelism: u32, savepoint: &str) -> Self {
+        self.ledger.start(cluster, parallelism, Some(savepoint))
+    }
+
     /// Waits until so many more checkpoints are complete: the job is in its middle.
     pub(crate) fn progress(&self, cluster: &ClusterSandbox, checkpoints: u64) {
         self.job.wait_for_checkpoints(cluster.rest(), checkpoints);

@@ -6,6 +6,7 @@ mod bad_starts;
 mod kills;
 mod ledger;
 mod network;
+mod operations;
 mod oracles;
 mod points;
 mod random;

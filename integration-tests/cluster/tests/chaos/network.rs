@@ -26,15 +26,6 @@ fn attentive(task_managers: u32) -> ClusterSandbox {
     })
 }
 
-/// A task manager that has workers.
-fn busy(cluster: &ClusterSandbox) -> String {
-    let workers = cluster.workers();
-    let mut names = cluster.task_manager_names().into_iter();
-    names
-        .find(|name| workers.iter().any(|worker| worker.is_of(name)))
-        .expect("the job has workers")
-}
-
 #[test]
 fn a_worker_that_stood_still_for_too_long_is_refused_when_it_goes_on() {
     let cluster = attentive(3);
@@ -61,7 +52,7 @@ fn black_holes_to_the_job_manager_one_way_and_both() {
     let ledger = Ledger::of(40_000).submit(&cluster, 4);
     for direction in [Some(Direction::ToTarget), Some(Direction::FromTarget), None] {
         ledger.progress(&cluster, 2);
-        let name = busy(&cluster);
+        let name = cluster.busy_task_manager();
         let link = cluster.link(&name);
         match direction {
             Some(direction) => link.set(direction, Link::BlackHole),
@@ -87,7 +78,7 @@ fn resets_and_slow_links_are_lived_with() {
     let cluster = attentive(2);
     let ledger = Ledger::of(20_000).submit(&cluster, 4);
     ledger.progress(&cluster, 2);
-    let name = busy(&cluster);
+    let name = cluster.busy_task_manager();
     cluster.link(&name).reset();
     ledger.progress(&cluster, 2);
     cluster
