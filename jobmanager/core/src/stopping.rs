@@ -33,6 +33,15 @@ impl Coordinator {
         if self.workers.remove(&worker).is_none() {
             return;
         }
+        // Those who lost their connection with it may have said so first.
+        let is_restarting = matches!(
+            self.phase,
+            Phase::Restarting { .. }
+                | Phase::Stopping {
+                    then: AfterStop::Restart { .. },
+                    ..
+                }
+        );
         let was_member = match &mut self.phase {
             Phase::Deploying { members, waiting } => {
                 waiting.remove(&worker);
@@ -50,8 +59,11 @@ impl Coordinator {
             }
             Phase::Created(_) | Phase::Restarting { .. } | Phase::Terminated(_) => false,
         };
+        let cause = format!("worker {worker} is lost: {reason}");
         if was_member {
-            self.attempt_failed(now, host, format!("worker {worker} is lost: {reason}"));
+            self.attempt_failed(now, host, cause);
+        } else if is_restarting {
+            self.remember(now, host, cause);
         }
     }
 

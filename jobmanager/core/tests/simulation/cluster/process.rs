@@ -115,6 +115,11 @@ impl ClusterWorld {
         if let Some((_, connection)) = before.copied() {
             self.manager_misses_worker(manager, process, connection);
         }
+        if !self.managers[manager].is_alive {
+            // Its last news has ended it.
+            let delay = self.random.within(100..1000);
+            return self.after(delay, Happening::WorkerConnects(process));
+        }
         let connection = self.connection();
         self.processes[process].connection = Some((manager, connection));
         let newcomer = Box::new(Newcomer {
