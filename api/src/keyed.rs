@@ -34,6 +34,10 @@ impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
         self.stream.keyed_inputs(slot, &self.selector)
     }
 
+    pub(crate) fn into_parts(self) -> (Stream<T>, Arc<S>) {
+        (self.stream, self.selector)
+    }
+
     pub(crate) fn selector(&self) -> Arc<S> {
         Arc::clone(&self.selector)
     }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use tidegate_core::KeySelector;
+use tidegate_core::{KeySelector, OperatorError};
 use tidegate_operators::window::{
-    Aggregated, Clock, ProcessWindowFunction, Processed, Reduced, WindowAssigner, WindowContents,
-    WindowError, WindowPlan, Windowed, late_records, windows,
+    Aggregated, Clock, Combine, OfPartials, Partial, ProcessWindowFunction, Processed, Reduced,
+    WindowAssigner, WindowContents, WindowError, WindowPlan, Windowed, late_records, windows,
 };
 use tidegate_state::Aggregator;
 
 use crate::{
-    BuildError, KeyedStream, Record, Stream,
+    BuildError, Env, KeyedStream, Record, Stream,
     env::{LateRecords, RecordType},
     stream::operator_node,
 };
@@ -20,6 +20,8 @@ use crate::{
 pub struct WindowedStream<T, S> {
     stream: KeyedStream<T, S>,
     plan: Result<WindowPlan, WindowError>,
+    /// Whether records are merged before they are dealt out.
+    combines_first: bool,
 }
 
 impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
@@ -51,6 +53,7 @@ impl<T: Record, S: KeySelector<T>> KeyedStream<T, S> {
         WindowedStream {
             stream: self,
             plan: assigner.plan(),
+            combines_first: false,
         }
     }
 }
@@ -121,49 +124,117 @@ impl<T: Record, S: KeySelector<T>> WindowedStream<T, S> {
         self.compute("window_process", name, Processed::new(function))
     }
 
+    /// Merges records where they are, batch by batch, before they are dealt out by key: of each key and slice one record
+    /// goes through the exchange for each batch instead of all of them. It pays where keys are few beside the records, or
+    /// large records come to little; with more keys than a batch has records it only costs. Results are the same.
+    ///
+    /// Late records are merged too: they are counted, and come out of [`with_late_output`](Stream::with_late_output), as
+    /// [`Partial`](crate::window::Partial)s of their key and what they come to. Sessions cannot be merged before, which
+    /// [`Env::build`](crate::Env::build) says.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidegate::prelude::*;
+    /// # let env = Env::new("combine-first");
+    /// let bids = env.source("bids", IteratorSource::new(|| [(20u64, 3i64), (50, 7), (40, 9), (10, 14)]));
+    /// let highest = bids
+    ///     .watermarks(WatermarkStrategy::monotonous().event_time(|(_, at): &(u64, i64)| *at))
+    ///     .key_by(|_| ())
+    ///     .window(Tumbling::of(Duration::from_millis(10)))
+    ///     .combine_first()
+    ///     .aggregate("highest", Max::of(|(price, _): &(u64, i64)| *price))
+    ///     .map(|highest| highest.value)
+    ///     .collect("highest-out");
+    /// # env.build()?.run(RunOptions::in_memory())?;
+    /// assert_eq!(highest.sorted(), [10, 50]);
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    pub fn combine_first(mut self) -> Self {
+        self.combines_first = true;
+        self
+    }
+
     fn compute<C>(self, operation: &'static str, name: &str, contents: C) -> Stream<C::Out>
     where
         C: WindowContents<S::Key, T, Out: Record>,
     {
-        let env = self.stream.env().clone();
-        let inputs = self.stream.inputs(0);
-        let plan = self.plan.and_then(|plan| {
-            let fires =
-                plan.clock() == Clock::Processing || inputs.is_empty() || env.have_watermarks(&inputs);
-            fires.then_some(plan).ok_or(WindowError::NoWatermarks)
-        });
-        let plan = match plan {
+        let contents = Arc::new(contents);
+        if !self.combines_first {
+            return window_node(self.stream, self.plan, operation, name, contents);
+        }
+        let (stream, selector) = self.stream.into_parts();
+        let env = stream.env().clone();
+        let half = |plan| Combine::new(plan, Arc::clone(&selector), Arc::clone(&contents)).map(|_| plan);
+        let plan = match self.plan.and_then(half) {
             Ok(plan) => plan,
-            Err(cause) => {
-                let operator = name.to_owned();
-                env.mistake(BuildError::Window { operator, cause });
-                return Stream::nowhere(env);
-            }
+            Err(cause) => return refuse(&env, name, cause),
         };
-        let (selector, contents) = (self.stream.selector(), Arc::new(contents));
-        let results = operator_node(
-            env.clone(),
-            operation,
-            Some(name),
-            inputs,
-            Arc::new(move |context| {
-                Ok(windows(
-                    plan,
-                    Arc::clone(&selector),
-                    Arc::clone(&contents),
-                    context.space,
-                ))
+        let of_partials = Arc::new(OfPartials::new(Arc::clone(&contents)));
+        let combined: Stream<Partial<S::Key, C::Value>> = stream.operate(
+            "combine",
+            None,
+            Arc::new(move |_| {
+                let half = Combine::new(plan, Arc::clone(&selector), Arc::clone(&contents));
+                Ok(Box::new(half.map_err(OperatorError::other)?))
             }),
         );
-        if let Some(node) = results.node() {
-            let late = match plan.clock() {
-                Clock::Event => LateRecords::Of(RecordType::of::<T>()),
-                Clock::Processing => LateRecords::Never,
-            };
-            env.set_late_records(node, late);
-        }
-        results
+        let keyed = combined.key_by_ref(|partial: &Partial<S::Key, C::Value>| &partial.key);
+        window_node(keyed, Ok(plan), operation, name, of_partials)
     }
+}
+
+/// Adds the operator of windows.
+fn window_node<T, S, C>(
+    stream: KeyedStream<T, S>,
+    plan: Result<WindowPlan, WindowError>,
+    operation: &'static str,
+    name: &str,
+    contents: Arc<C>,
+) -> Stream<C::Out>
+where
+    T: Record,
+    S: KeySelector<T>,
+    C: WindowContents<S::Key, T, Out: Record>,
+{
+    let env = stream.env().clone();
+    let inputs = stream.inputs(0);
+    let plan = plan.and_then(|plan| {
+        let fires = plan.clock() == Clock::Processing || inputs.is_empty() || env.have_watermarks(&inputs);
+        fires.then_some(plan).ok_or(WindowError::NoWatermarks)
+    });
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(cause) => return refuse(&env, name, cause),
+    };
+    let selector = stream.selector();
+    let results = operator_node(
+        env.clone(),
+        operation,
+        Some(name),
+        inputs,
+        Arc::new(move |context| {
+            Ok(windows(
+                plan,
+                Arc::clone(&selector),
+                Arc::clone(&contents),
+                context.space,
+            ))
+        }),
+    );
+    if let Some(node) = results.node() {
+        let late = match plan.clock() {
+            Clock::Event => LateRecords::Of(RecordType::of::<T>()),
+            Clock::Processing => LateRecords::Never,
+        };
+        env.set_late_records(node, late);
+    }
+    results
+}
+
+fn refuse<O: Record>(env: &Env, name: &str, cause: WindowError) -> Stream<O> {
+    let operator = name.to_owned();
+    env.mistake(BuildError::Window { operator, cause });
+    Stream::nowhere(env.clone())
 }
 
 impl<O: Record> Stream<O> {

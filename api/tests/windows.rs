@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tidegate::{BuildError, prelude::*};
+use tidegate::{BuildError, prelude::*, window::Partial};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -49,6 +49,14 @@ fn windows_of_a_job_are_those_of_a_plain_program_at_any_size() {
             .aggregate("tumbling", sum())
             .map(results)
             .collect("tumbling-out");
+        let combined = source
+            .clone()
+            .key_by(|reading| reading.0 % 5)
+            .window(Sliding::of(MS(500), MS(20)))
+            .combine_first()
+            .aggregate("combined", sum())
+            .map(results)
+            .collect("combined-out");
         let sliding = source
             .key_by(|reading| reading.0 % 5)
             .window(Sliding::of(MS(500), MS(20)))
@@ -62,6 +70,7 @@ fn windows_of_a_job_are_those_of_a_plain_program_at_any_size() {
         env.build().unwrap().run(options).unwrap();
         assert_eq!(tumbling.sorted(), expected(5000, 100, 100), "{workers} × {slots}");
         assert_eq!(sliding.sorted(), expected(5000, 500, 20), "{workers} × {slots}");
+        assert_eq!(combined.sorted(), sliding.sorted(), "{workers} × {slots}");
     }
 }
 
@@ -99,6 +108,38 @@ fn late_and_timely_records_together_are_all_of_them() {
         late.len()
     );
     assert_eq!(timely + late.len() as u64, 30_000);
+}
+
+#[test]
+fn late_records_that_were_combined_come_as_what_they_come_to() {
+    let env = Env::new("late");
+    let source = env.source(
+        "numbers",
+        GeneratorSource::new(|_seed, sequence| sequence).count(30_000),
+    );
+    let times = |number: &u64| *number as i64 - if number.is_multiple_of(3) { 50_000 } else { 0 };
+    let (counts, late) = source
+        .watermarks(
+            WatermarkStrategy::monotonous()
+                .event_time(times)
+                .within(-100_000..=100_000),
+        )
+        .key_by(|number| number % 4)
+        .window(Tumbling::of(MS(1_000)))
+        .combine_first()
+        .aggregate("counts", Count::new())
+        .with_late_output::<Partial<u64, u64>>();
+    let counts = counts.map(|count| count.value).collect("counts-out");
+    let late = late.map(|partial| partial.value).collect("late-out");
+    env.build()
+        .unwrap()
+        .run(RunOptions::in_memory().parallelism(2))
+        .unwrap();
+    let sum = |counts: Vec<u64>| counts.into_iter().sum::<u64>();
+    let merged = late.len() as u64;
+    let (timely, late) = (sum(counts.sorted()), sum(late.sorted()));
+    assert_eq!(timely + late, 30_000);
+    assert!(merged < late / 10, "{late} late records came as {merged}");
 }
 
 #[test]

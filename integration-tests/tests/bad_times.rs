@@ -200,6 +200,23 @@ fn late_records_are_refused_where_none_can_be() {
 }
 
 #[test]
+fn sessions_cannot_be_combined_before_their_records_meet() {
+    let error = built(|times| {
+        let sessions = timed(times).key_by(|_| 0u8).window(Session::with_gap(MS(10)));
+        let counts = sessions.combine_first().aggregate("counts", Count::new());
+        counts.discard("nowhere");
+    });
+    let message = error
+        .map(drop)
+        .expect_err("nobody knows the sessions yet")
+        .to_string();
+    assert!(
+        message.contains("counts") && message.contains("combine_first()"),
+        "{message:?}"
+    );
+}
+
+#[test]
 fn a_bound_that_no_record_can_exceed_is_refused() {
     let bounded = |bound: Duration| {
         let env = Env::new("bound");

@@ -66,6 +66,11 @@ pub enum WindowError {
         "late records are asked for of windows in processing time, where no record is ever late; leave with_late_output() out, or take windows of event time"
     )]
     LateOutputInProcessingTime,
+    /// Sessions were to be combined where only some of a key's records are.
+    #[error(
+        "sessions cannot be combined before records are dealt out by key: how they lie is known only there; leave combine_first() out, or take windows of one size"
+    )]
+    CombinedSessions,
     /// A record came without a time.
     #[error(
         "the record has no event time, so it is in no window; say with watermarks(..) where the time of records is, or take windows in processing_time()"

@@ -55,10 +55,14 @@
 //! common with the next window is kept merged, so that a firing costs a few steps per key and not one per slice.
 //! Sessions are kept per key.
 //!
+//! Records go through the exchange one by one unless they are [combined](Combine) first: then each batch sends one record for
+//! each key and slice that it has anything for. It keeps nothing between two batches.
+//!
 //! A large firing goes out in steps, and while it does the operator takes no records. A snapshot remembers how far it has
 //! come, and a restore goes on there, with any number of tasks.
 
 mod assigner;
+mod combine;
 mod contents;
 mod error;
 mod firing;
@@ -74,6 +78,7 @@ mod sliced;
 mod updates;
 
 pub use assigner::{Clock, Session, Sliding, Tumbling, WindowAssigner, WindowPlan};
+pub use combine::{Combine, OfPartials, Partial};
 pub use contents::{Aggregated, Reduced, WindowContents};
 pub use error::WindowError;
 pub use late::{LATE_RECORDS_PORT, late_records};

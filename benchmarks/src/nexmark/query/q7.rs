@@ -14,9 +14,6 @@ use crate::{
     nexmark::{Bid, Event},
 };
 
-/// Bids are compared within so many groups first, which tasks share among them.
-const GROUPS: u64 = 64;
-
 /// The highest bid of a window.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TopBid {
@@ -51,12 +48,9 @@ impl Query for HighestBid {
         events
             .filter_map(Event::into_bid)
             .watermarks(in_time(|bid: &Bid| bid.date_time))
-            .key_by(|bid| bid.auction % GROUPS)
-            .window(Tumbling::of(WINDOW))
-            .reduce("highest-of-group", keep_higher)
-            .map(|highest| highest.value)
             .key_by(|_| ())
             .window(Tumbling::of(WINDOW))
+            .combine_first()
             .reduce("highest", keep_higher)
             .map(|highest| TopBid {
                 window_start: highest.window.start.0,
