@@ -169,8 +169,6 @@ fn snapshot(me: tidegate_core::WorkerId, deployment: &Deployment, has_ended: boo
             scan_us: 1,
             upload_us: 4,
             written_bytes: 5,
-            upload_us: 4,
-            written_bytes: 5,
         },
     });
     WorkerSnapshot {

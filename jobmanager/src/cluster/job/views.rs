@@ -262,8 +262,6 @@ impl JobEntry {
             scan_us: task.timings.scan_us,
             upload_us: task.timings.upload_us,
             written_bytes: task.timings.written_bytes,
-            upload_us: task.timings.upload_us,
-            written_bytes: task.timings.written_bytes,
             ended: task.ended,
         });
         Ok(CheckpointDetails {
