@@ -131,6 +131,24 @@ fn how_a_process_ended_is_the_cause_whichever_is_heard_first() {
 }
 
 #[test]
+fn a_worker_that_is_lost_while_the_attempt_is_being_stopped_is_remembered_and_counts_once() {
+    let mut job = Job::running(options());
+    job.give(gone(0, Severity::Restart));
+    let restarts = job.coordinator.status().restarts;
+    job.give(Event::WorkerLost {
+        worker: WorkerId(1),
+        reason: "its connection broke".into(),
+    });
+    job.give(gone(1, Severity::Restart));
+    let status = job.coordinator.status();
+    assert_eq!(status.restarts, restarts);
+    assert_eq!(
+        status.exceptions.last().unwrap().cause,
+        "worker 1 is lost: its connection broke; killed by signal 9"
+    );
+}
+
+#[test]
 fn an_end_that_is_final_fails_the_job() {
     let mut job = Job::running(options());
     assert_eq!(job.give(gone(1, Severity::FailJob)), ["0: stop", "1: stop"]);
