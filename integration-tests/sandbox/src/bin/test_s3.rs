@@ -17,8 +17,8 @@ struct Arguments {
     /// A bucket to have; may be repeated.
     #[arg(long = "bucket", default_value = "tidegate", value_name = "NAME")]
     buckets: Vec<String>,
-    /// What to do to requests, such as `status:503 on write at /segments/ after 4`; may be repeated. Faults: status:<code>,
-    /// delay:<duration>, reset, reset-mid-body, torn-write, lost-answer.
+    /// What to do to requests, such as `status:503 on write at /segments/ after 4`; may be repeated. Faults: `status:<code>`,
+    /// `delay:<duration>`, reset, reset-mid-body, torn-write, lost-answer.
     #[arg(long = "fault", value_name = "RULE")]
     faults: Vec<FaultRule>,
 }
