@@ -338,6 +338,8 @@ pub(crate) struct Process {
     pub(crate) handle: DriverHandle,
     driver: JoinHandle<Result<Outcome, DriverError>>,
     workers: Vec<JoinHandle<()>>,
+    /// The number in the name of the next worker: no two have the same.
+    next_worker: u64,
 }
 
 impl Process {
@@ -353,6 +355,7 @@ impl Process {
             handle,
             driver,
             workers: vec![],
+            next_worker: 0,
         };
         for _ in 0..2 {
             process.add_worker(store, ledger, behaviour).await;
@@ -364,7 +367,7 @@ impl Process {
         let (orders, queue) = mpsc::channel(ORDER_CAPACITY);
         // A driver that has ended already needs no workers.
         let newcomer = Newcomer {
-            name: WorkerName::parse(&format!("worker-{}", self.workers.len())).expect("a valid name"),
+            name: WorkerName::parse(&format!("worker-{}", self.next_worker)).expect("a valid name"),
             slots: 1,
             data: None,
             running: None,
