@@ -366,6 +366,7 @@ impl Process {
     pub(crate) async fn add_worker(&mut self, store: &JobStore, ledger: &Ledger, behaviour: Behaviour) {
         let (orders, queue) = mpsc::channel(ORDER_CAPACITY);
         // A driver that has ended already needs no workers.
+        self.next_worker += 1;
         let newcomer = Newcomer {
             name: WorkerName::parse(&format!("worker-{}", self.next_worker)).expect("a valid name"),
             slots: 1,
