@@ -65,7 +65,8 @@ pub fn print<S: Settings>(loaded: &Loaded<S>) -> String {
 /// a test holds them against it.
 #[must_use]
 pub fn key_table<S: Settings>() -> String {
-    let mut table = "| key | kind | default | flag | environment | meaning |\n|---|---|---|---|---|---|\n".to_owned();
+    let mut table =
+        "| key | kind | default | flag | environment | meaning |\n|---|---|---|---|---|---|\n".to_owned();
     for key in keys::<S>() {
         let default = key
             .default

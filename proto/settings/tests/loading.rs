@@ -332,8 +332,7 @@ fn the_table_has_every_key() {
     assert_eq!(keys[2].flag, None);
     assert_eq!(keys[5].kind, Kind::ByteSize);
     let table = key_table::<GateSettings>();
-    let row =
-        "| `pass-word` | secret | none | none | `TIDEGATE_GATE_PASS_WORD`, `TIDEGATE_GATE_WORD` | Who may pass. |";
+    let row = "| `pass-word` | secret | none | none | `TIDEGATE_GATE_PASS_WORD`, `TIDEGATE_GATE_WORD` | Who may pass. |";
     assert!(table.contains(row), "{table}");
     assert!(
         table

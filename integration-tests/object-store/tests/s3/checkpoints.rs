@@ -1,7 +1,4 @@
 //! Checkpoints on S3: a job whose checkpoints are in a bucket, through deaths, restarts and a store that misbehaves.
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod server;
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use server::Server;
+use crate::server::Server;
 use tidegate::{
     FaultPoint, Faults, RunOptions,
     options::{CheckpointSettings, RestartSettings},

@@ -1,7 +1,4 @@
 //! Files on S3: over HTTP, with credentials and conditions, through crashes.
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod server;
 
 use std::{
     sync::{
@@ -11,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use server::Server;
+use crate::server::Server;
 use tidegate::{
     FaultPoint, Faults, RunOptions,
     options::{CheckpointSettings, JobStore},
