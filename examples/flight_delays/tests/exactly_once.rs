@@ -28,7 +28,7 @@ fn every_size_computes_what_a_sequential_program_computes() {
     let input = input();
     assert!(!input.malformed.is_empty() && input.rows.len() > 300_000);
     let expected = Reference::of(input);
-    for (workers, parallelism) in [("1", "3"), ("2", "2")] {
+    for (workers, parallelism) in [("1", "1"), ("1", "3"), ("2", "2")] {
         let place = tempfile::tempdir().unwrap();
         let job = job(place.path());
         job.succeeds(&[

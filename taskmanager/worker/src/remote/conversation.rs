@@ -108,23 +108,33 @@ pub(super) async fn send_reports(
     let mut heard = generations.subscribe();
     loop {
         let may_report = heard.borrow_and_update().may_report();
-        let content = tokio::select! {
+        let contents = tokio::select! {
             report = reports.recv(), if may_report => match report {
-                Some(report) => WorkerContent::Report(report),
+                // No figures come after the end, so the last come right before it.
+                Some(report) if ends_tasks(&report) => {
+                    [Some(sign_of_life(metrics)), Some(WorkerContent::Report(report))]
+                }
+                Some(report) => [Some(WorkerContent::Report(report)), None],
                 None => return Ok(()),
             },
             _ = heard.changed(), if !may_report => continue,
-            _ = beats.tick() => sign_of_life(metrics),
+            _ = beats.tick() => [Some(sign_of_life(metrics)), None],
         };
-        let message = FromWorker {
-            generation: generations.borrow().known,
-            content,
-        };
-        if outgoing.send(within_limit(message)).await.is_err() {
-            // The other half of the link hears why.
-            return std::future::pending().await;
+        for content in contents.into_iter().flatten() {
+            let message = FromWorker {
+                generation: generations.borrow().known,
+                content,
+            };
+            if outgoing.send(within_limit(message)).await.is_err() {
+                // The other half of the link hears why.
+                return std::future::pending().await;
+            }
         }
     }
+}
+
+fn ends_tasks(report: &WorkerReport) -> bool {
+    matches!(report, WorkerReport::Ended { .. } | WorkerReport::Stopped { .. })
 }
 
 fn sign_of_life(metrics: &WorkerMetrics) -> WorkerContent {
