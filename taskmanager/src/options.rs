@@ -1,6 +1,10 @@
 //! What a task manager can be told. Every bound has a default that suits a machine with a few cores.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,6 +66,10 @@ pub struct WorkerOptions {
     /// The address of this machine by which workers of others reach those here. Another than a loopback address needs the
     /// cluster secret.
     pub data_address: IpAddr,
+    /// Where workers listen for others, if that is not at the data address on a port of the system's choice.
+    pub data_bind: Option<SocketAddr>,
+    /// The port by which workers of others reach those here, if it is not the one listened on.
+    pub data_port: Option<u16>,
     /// How long a worker may take to end when it is told to; then it is killed.
     pub stop_grace: Duration,
     /// For how long a worker that has lost the job manager tries to attach again.
@@ -134,6 +142,8 @@ impl Default for WorkerOptions {
     fn default() -> Self {
         Self {
             data_address: IpAddr::from([127, 0, 0, 1]),
+            data_bind: None,
+            data_port: None,
             stop_grace: Duration::from_secs(10),
             reattach_timeout: Duration::from_secs(60),
             memory_per_slot_bytes: None,

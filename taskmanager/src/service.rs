@@ -337,7 +337,9 @@ fn check(options: &TaskManagerOptions) -> Result<(), TaskManagerError> {
             "other workers connect to it; give an address of this machine",
         );
     }
-    if !address.is_loopback() && options.link.secret.is_none() {
+    let bind = options.workers.data_bind.map(|bind| bind.ip());
+    let open = bind.into_iter().chain([address]).find(|it| !it.is_loopback());
+    if let (Some(address), None) = (open, &options.link.secret) {
         return refuse(
             "the data address",
             &address,

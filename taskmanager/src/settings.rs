@@ -73,6 +73,11 @@ pub struct WorkerSection {
     /// The address of this machine by which workers on other machines reach those here. One that is not a loopback
     /// address needs the cluster secret.
     pub data_address: IpAddr,
+    /// Where workers listen for others, as `address:port`, if that is not at the data address on a port of the system's
+    /// choice: behind a translation of addresses, say. A fixed port serves one worker at a time.
+    pub data_bind: Option<SocketAddr>,
+    /// The port by which workers on other machines reach those here, if it is not the one that is listened on.
+    pub data_port: Option<u16>,
     /// How long a worker may take to end when it is told to; then it is killed.
     pub stop_grace: Duration,
     /// For how long a worker that has lost the job manager tries to attach again; its tasks run on meanwhile.
@@ -167,6 +172,8 @@ impl Default for WorkerSection {
         let usual = WorkerOptions::default();
         Self {
             data_address: usual.data_address,
+            data_bind: usual.data_bind,
+            data_port: usual.data_port,
             stop_grace: usual.stop_grace.into(),
             reattach_timeout: usual.reattach_timeout.into(),
             memory_per_slot: usual.memory_per_slot_bytes.map(ByteSize::bytes),
@@ -237,6 +244,8 @@ impl TaskManagerSettings {
             },
             workers: WorkerOptions {
                 data_address: settings.workers.data_address,
+                data_bind: settings.workers.data_bind,
+                data_port: settings.workers.data_port,
                 stop_grace: settings.workers.stop_grace.into(),
                 reattach_timeout: settings.workers.reattach_timeout.into(),
                 memory_per_slot_bytes: settings.workers.memory_per_slot.map(ByteSize::get),

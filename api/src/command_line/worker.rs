@@ -76,6 +76,12 @@ pub(super) struct WorkerArguments {
     /// the cluster secret.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     data_address: IpAddr,
+    /// Where to listen for the job's other workers, if that is not at the data address on a port of the system's choice.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    data_bind: Option<SocketAddr>,
+    /// The port by which the job's other workers reach this one, if it is not the one listened on.
+    #[arg(long, value_name = "PORT")]
+    data_port: Option<u16>,
     /// For how long to try to attach again when the job manager is lost; tasks go on meanwhile.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     reattach_timeout: Duration,
@@ -129,13 +135,17 @@ async fn work(job: &Job, arguments: &WorkerArguments) -> Result<()> {
     if address.is_unspecified() {
         return Err(Error::DataAddress { address });
     }
-    if !address.is_loopback() && secret.is_none() {
+    let bind = arguments.data_bind.unwrap_or(SocketAddr::from((address, 0)));
+    if let (Some(address), None) = (
+        [address, bind.ip()].into_iter().find(|it| !it.is_loopback()),
+        &secret,
+    ) {
         return Err(Error::OpenDataPort { address });
     }
     let options = WorkerOptions {
         slots,
         job_root: store.root().clone(),
-        data_bind: Some(SocketAddr::from((address, 0))),
+        data_bind: Some(bind),
         // Workers of one machine may be given one folder.
         local_directory: arguments
             .local_dir
@@ -153,7 +163,9 @@ async fn work(job: &Job, arguments: &WorkerArguments) -> Result<()> {
         worker: arguments.worker.clone(),
         protocol: ProtocolRange::worker_control(),
         graph_fingerprint: job.graph().fingerprint(),
-        data: worker.data_address(),
+        data: worker
+            .data_address()
+            .map(|bound| SocketAddr::from((address, arguments.data_port.unwrap_or(bound.port())))),
         slots,
         target: Registration::own_target(),
         running: None,

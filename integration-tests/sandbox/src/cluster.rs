@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU8, Ordering::Relaxed},
     thread,
 };
 
@@ -21,6 +22,9 @@ use crate::{
 
 /// The bucket of a cluster on S3.
 pub const BUCKET: &str = "tidegate";
+
+/// Where a worker with a data port that is known beforehand listens.
+const DATA_PORT: u16 = 6121;
 
 /// Where a cluster keeps everything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +44,9 @@ pub struct ClusterOptions {
     pub slots: u32,
     /// Where everything is kept.
     pub storage: StorageKind,
+    /// Whether a proxy stands before the data port of each task manager's worker, too. Then a task manager runs one worker
+    /// at a time.
+    pub data_links: bool,
     /// More flags of the job manager.
     pub job_manager_flags: Vec<String>,
     /// More flags of the task managers.
@@ -54,6 +61,7 @@ impl Default for ClusterOptions {
             task_managers: 2,
             slots: 2,
             storage: StorageKind::Directory,
+            data_links: false,
             job_manager_flags: Vec::new(),
             task_manager_flags: Vec::new(),
             environment: BTreeMap::new(),
@@ -71,6 +79,8 @@ pub struct ClusterSandbox {
     s3_proxy: Option<ChaosProxy>,
     /// Between the job manager and each task manager with its workers.
     links: BTreeMap<String, ChaosProxy>,
+    /// Between the workers of each task manager and those of others who connect to them.
+    data_links: BTreeMap<String, DataLink>,
     job_manager: Option<Process>,
     task_managers: BTreeMap<String, Process>,
     /// Those that have ended, for what they have written.
@@ -105,6 +115,7 @@ impl ClusterSandbox {
             s3,
             s3_proxy,
             links: BTreeMap::new(),
+            data_links: BTreeMap::new(),
             job_manager: None,
             task_managers: BTreeMap::new(),
             ended: Vec::new(),
@@ -154,6 +165,15 @@ impl ClusterSandbox {
     /// Where everything is kept.
     pub fn storage_kind(&self) -> StorageKind {
         self.options.storage
+    }
+
+    /// What stands before the data port of a task manager's worker.
+    ///
+    /// # Panics
+    /// When there is no such task manager, or the cluster has no such proxies.
+    pub fn data_link(&self, task_manager: &str) -> &ChaosProxy {
+        let link = self.data_links.get(task_manager);
+        &link.expect("there is a proxy before its data port").proxy
     }
 
     /// The location of the cluster's root.
@@ -321,6 +341,15 @@ impl ClusterSandbox {
             .arg("--directory")
             .arg(self.folder.path().join(name))
             .args(&self.options.task_manager_flags);
+        if self.options.data_links {
+            let link = self
+                .data_links
+                .entry(name.to_owned())
+                .or_insert_with(DataLink::new);
+            command
+                .args(["--workers-data-bind", &link.bind.to_string()])
+                .args(["--workers-data-port", &link.proxy.address().port().to_string()]);
+        }
         let process = start(name, &mut command, &self.logs_folder());
         self.task_managers.insert(name.to_owned(), process);
     }
@@ -410,6 +439,24 @@ impl ClusterSandbox {
         }
         command.envs(&self.options.environment);
         command
+    }
+}
+
+/// A proxy before a data port that is known beforehand.
+struct DataLink {
+    bind: SocketAddr,
+    proxy: ChaosProxy,
+}
+
+impl DataLink {
+    fn new() -> Self {
+        static LINKS: AtomicU8 = AtomicU8::new(1);
+        // A loopback address of its own has all its ports free.
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let host = [127, 64 | high, low, LINKS.fetch_add(1, Relaxed)];
+        let bind = SocketAddr::from((host, DATA_PORT));
+        let proxy = ChaosProxy::start(bind).expect("loopback has a free port");
+        Self { bind, proxy }
     }
 }
 

@@ -29,8 +29,14 @@ pub(super) fn arguments(
         ("--data-address", workers.data_address.to_string().into()),
         ("--reattach-timeout", reattach.into()),
     ];
+    let bind = workers
+        .data_bind
+        .map(|bind| ("--data-bind", bind.to_string().into()));
+    let port = workers
+        .data_port
+        .map(|port| ("--data-port", port.to_string().into()));
     let mut arguments: Vec<OsString> = vec!["worker".into()];
-    for (name, value) in own {
+    for (name, value) in own.into_iter().chain(bind).chain(port) {
         arguments.push(name.into());
         arguments.push(value);
     }

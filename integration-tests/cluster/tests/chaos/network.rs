@@ -74,6 +74,45 @@ fn black_holes_to_the_job_manager_one_way_and_both() {
 }
 
 #[test]
+fn black_holes_between_workers_one_way_and_both() {
+    // Nobody is gone and nobody is silent: what tells is that no checkpoint comes through.
+    let flags = [
+        "--checkpoints-timeout",
+        "1s",
+        "--checkpoints-tolerable-failures",
+        "0",
+    ];
+    let cluster = ClusterSandbox::start(ClusterOptions {
+        task_managers: 2,
+        storage: StorageKind::S3,
+        data_links: true,
+        job_manager_flags: flags.map(str::to_owned).to_vec(),
+        ..ClusterOptions::default()
+    });
+    let ledger = Ledger::of(30_000).submit(&cluster, 4);
+    for (name, direction) in [
+        ("tm1", Some(Direction::ToTarget)),
+        ("tm2", Some(Direction::FromTarget)),
+        ("tm1", None),
+    ] {
+        ledger.progress(&cluster, 2);
+        let link = cluster.data_link(name);
+        assert!(link.accepted() > 0, "the workers are connected through it");
+        let before = ledger.attempts(&cluster);
+        match direction {
+            Some(direction) => link.set(direction, Link::BlackHole),
+            None => link.set_both(Link::BlackHole),
+        }
+        eventually("what is swallowed is missed", || {
+            (ledger.attempts(&cluster) > before).then_some(())
+        });
+        link.heal();
+    }
+    ledger.finish(&cluster);
+    cluster.assert_hygiene(Expectation::Faults);
+}
+
+#[test]
 fn resets_and_slow_links_are_lived_with() {
     let cluster = attentive(2);
     let ledger = Ledger::of(20_000).submit(&cluster, 4);
