@@ -44,7 +44,7 @@ impl Told {
     /// The job's arguments.
     pub(crate) fn arguments(&self, kind: &str, more: &[(&str, u64)]) -> Vec<String> {
         let mut arguments = vec![format!("--kind={kind}")];
-        arguments.push(format!("--progress={}", self.path().display()));
+        arguments.push(format!("--marks={}", self.path().display()));
         arguments.extend(more.iter().map(|(name, value)| format!("--{name}={value}")));
         arguments
     }
@@ -57,7 +57,14 @@ pub(crate) fn request(arguments: Vec<String>, parallelism: u32, interval: &str) 
         arguments,
         parallelism,
         savepoint: None,
-        settings: BTreeMap::from([("checkpoints".to_owned(), json!({ "interval": interval }))]),
+        settings: BTreeMap::from([
+            ("checkpoints".to_owned(), json!({ "interval": interval })),
+            // Every failure is as the first is by default: whoever kills again and again would else measure the delay.
+            (
+                "restart".to_owned(),
+                json!({ "strategy": "fixed-delay", "delay": "50ms", "attempts": 1_000 }),
+            ),
+        ]),
     }
 }
 
@@ -148,7 +155,15 @@ pub(crate) fn run_embedded(
     let program: PathBuf = Binaries::find().path(PROGRAM);
     let checkpoints = tempfile::tempdir().map_err(machine("there is no folder for checkpoints"))?;
     let status = Command::new(program)
-        .args(["run", "--workers", "2", "--parallelism", "2", "--slots", "1"])
+        .args([
+            "run",
+            "--workers",
+            "2",
+            "--parallelism",
+            "1",
+            "--progress",
+            "never",
+        ])
         .args(["--interval", interval, "--checkpoint-dir"])
         .arg(checkpoints.path())
         .args(arguments)

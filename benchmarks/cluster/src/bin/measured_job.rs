@@ -42,7 +42,7 @@ struct Args {
     payload: usize,
     /// The folder where its tasks tell how far they have come.
     #[arg(long)]
-    progress: PathBuf,
+    marks: PathBuf,
 }
 
 impl Args {
@@ -64,7 +64,7 @@ impl Args {
 
 fn main() -> tidegate::Result<()> {
     tidegate::main("measured", |env, args: Args| {
-        let sink = ProgressSink::to(&args.progress);
+        let sink = ProgressSink::to(&args.marks);
         let keys = args.keys.max(20);
         match args.kind {
             Kind::Sum => env

@@ -28,6 +28,7 @@ enum Victim {
 }
 
 /// What a kill cost, in seconds.
+#[derive(Debug)]
 struct Outage {
     detection: f64,
     first_record: f64,
@@ -51,7 +52,9 @@ pub(super) fn small_state(report: &mut Report) -> Result<(), BenchmarkError> {
         let mut outages = Vec::new();
         for _ in 0..KILLS {
             checkpoints(ID, &cluster, &job, 2)?;
-            outages.push(strike(ID, &mut cluster, &job, &told, victim)?);
+            let outage = strike(ID, &mut cluster, &job, &told, victim)?;
+            eprintln!("  {victim:?}: {outage:.2?}");
+            outages.push(outage);
         }
         cancel(ID, &cluster, &job)?;
         let who = match victim {
@@ -96,7 +99,9 @@ pub(super) fn large_state(report: &mut Report) -> Result<(), BenchmarkError> {
     let mut firsts = Vec::new();
     for _ in 0..LARGE_KILLS {
         checkpoints(ID, &cluster, &job, 2)?;
-        firsts.push(strike(ID, &mut cluster, &job, &told, Victim::TaskManager)?.first_record);
+        let outage = strike(ID, &mut cluster, &job, &told, Victim::TaskManager)?;
+        eprintln!("  {outage:.2?}");
+        firsts.push(outage.first_record);
     }
     cancel(ID, &cluster, &job)?;
     let note = format!(

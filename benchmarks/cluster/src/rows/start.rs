@@ -55,7 +55,7 @@ pub(super) fn run(report: &mut Report) -> Result<(), BenchmarkError> {
         spread: summary.spread,
         cpu_seconds: 0.0,
         threads: 0,
-        note: format!("{RUNS} runs, median {:.2} s", summary.median),
+        note: format!("{RUNS} runs, median {:.3} s: {seconds:.3?}", summary.median),
     });
     Ok(())
 }
