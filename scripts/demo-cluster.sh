@@ -106,7 +106,7 @@ state_is() { [[ "$(get "/v1/jobs/$job" | field state)" == "$1" ]]; }
 say "3. A task manager is killed with SIGKILL, with its workers' tasks and their state"
 wait_for "publication of March" published_past 2013-03-01
 # One that runs a part of the job.
-victim=$(basename "$(dirname "$(dirname "$(dirname "$(find "$here"/tm?/work/"$job" -mindepth 1 -maxdepth 1 -type d | head -n 1)")")")")
+victim=$(find "$here" -mindepth 4 -type d -path "*/$job/tm?-*" -printf "%f\n" | head -n 1 | cut -d- -f1)
 echo "hours up to $(last_hour) are published"
 killed=$(now)
 destroy "$victim"

@@ -76,10 +76,16 @@ mod tests {
             ..WorkerOptions::default()
         };
         let link = LinkOptions::to("http://127.0.0.1:6123");
-        let arguments = arguments(&start, &link, &workers, "s3://bucket/root/", Path::new("/d/work"));
+        let arguments = arguments(
+            &start,
+            &link,
+            &workers,
+            "s3://bucket/root/",
+            Path::new("/scratch/a-7"),
+        );
         let expected = format!(
             "worker|--coordinator|http://127.0.0.1:6123|--job|{job}|--worker|a-7|--slots|2|--checkpoint-dir|\
-             s3://bucket/root/jobs/{job}|--local-dir|/d/work|--data-address|127.0.0.1|--reattach-timeout|1500ms|\
+             s3://bucket/root/jobs/{job}|--local-dir|/scratch/a-7|--data-address|127.0.0.1|--reattach-timeout|1500ms|\
              --supervised|--|--input|a b"
         );
         let text: Vec<_> = arguments.iter().map(|word| word.to_str().unwrap()).collect();

@@ -17,6 +17,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Failures further apart than this have nothing to do with each other.
 const FAILURE_MEMORY: Duration = Duration::from_secs(60);
+/// A worker that has run for so long is not one of those that end as soon as they are started: how soon its job goes on is for
+/// the job's restart strategy to say.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
 /// How many failures of a job's workers in a row make a task manager the last choice for it.
 const SHUNNED_AFTER: u32 = 2;
 
@@ -108,8 +111,11 @@ impl Job {
         since: ProcessingTime,
         reason: &str,
     ) {
-        self.failures.add(now, since);
         self.failures_on.entry(on.clone()).or_default().add(now, since);
+        if now.since(since) >= SETTLED_AFTER {
+            return;
+        }
+        self.failures.add(now, since);
         let failures = self.failures.recent(now);
         if failures > FREE_FAILURES {
             let doublings = (failures - FREE_FAILURES - 1).min(16);

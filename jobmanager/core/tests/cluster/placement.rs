@@ -135,8 +135,30 @@ fn a_worker_that_ends_is_replaced_at_once_and_one_that_ends_again_and_again_afte
     assert_eq!(
         world.ended("a-4"),
         ["x lost a-4: exit code 1", "start a-5 of x with 1"],
+        "it had run"
+    );
+    world.now += 1;
+    assert_eq!(
+        world.ended("a-5"),
+        ["x lost a-5: exit code 1", "start a-6 of x with 1"],
         "long ago is forgotten"
     );
+}
+
+#[test]
+fn workers_that_have_run_for_a_while_are_replaced_at_once_however_often_they_end() {
+    let mut world = World::of(&[2]);
+    world.admit("x", 1);
+    for number in 0..10 {
+        world.now += 1_000;
+        assert_eq!(
+            world.ended(&format!("a-{number}")),
+            [
+                format!("x lost a-{number}: exit code 1"),
+                format!("start a-{} of x with 1", number + 1)
+            ]
+        );
+    }
 }
 
 #[test]
